@@ -1,0 +1,7 @@
+"""The node's side: no database, no Django.
+
+    fetch -> observe -> plan -> apply -> report
+
+``document`` and ``report`` are the two formats that cross the wire; the control
+plane imports these two modules and nothing else of this package.
+"""

@@ -1,0 +1,59 @@
+"""What a plan is made of: changes and conflicts.
+
+An *owned* object is a frozen dataclass of one of the kinds (``kernel/*.py``,
+``cni/confs.py``). Its ``key`` is what the kernel or the directory itself tells objects
+apart by: two objects of one kind with equal keys cannot exist side by side.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Hashable, Protocol
+
+from workers.report import Finding
+
+
+class Owned(Protocol):
+    """What every kind offers to the planner; ``str()`` names the object in a sentence."""
+
+    @property
+    def key(self) -> Hashable: ...
+
+    @property
+    def network(self) -> str:
+        """The network it belongs to; empty: the node. Not part of equality."""
+        ...
+
+    @property
+    def needs(self) -> str:
+        """The device without which it cannot exist; empty: none."""
+        ...
+
+
+class Verb(Enum):
+    ADD = "add"
+    CHANGE = "change"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    verb: Verb
+    object: Owned
+    """What is to be there; for REMOVE, what is there now."""
+    was: Owned | None = None
+    """For CHANGE: what is there now."""
+
+    def __str__(self) -> str:
+        return f"{self.verb.value} {self.object}" + (f" (was {self.was})" if self.was else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """From observed to desired, in the order of apply; empty when nothing is to do."""
+
+    changes: tuple[Change, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    """Conflicts: somebody else's object is in the way. It is named and left alone."""
+
+    def __bool__(self) -> bool:
+        return bool(self.changes)

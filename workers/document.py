@@ -1,0 +1,164 @@
+"""The desired-state document: what one node must have.
+
+    {"format": 1,
+     "version": sha256 of the canonical head,
+     "head": {"cluster", "node", "addresses", "look_interval", "cni", "ranges",
+              "networks": [{"name", ..., "peers": sha256 of the canonical peer list}]},
+     "peers": {sha256: [{"node", "addresses", "gateways", "subnets"}, ...]}}
+
+All nodes of a network share one peer list (the reader finds itself in it), so the
+control plane renders it once per change and only points to it from each head. The
+version covers the head, the head covers the peer lists by their digests: a document
+that was cut, mixed or altered on its way is refused, never half believed.
+
+Canonical JSON: keys sorted, no white space, ASCII.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+FORMAT = 1
+TYPES = ("bridge", "routed_bridge", "weave", "loopback", "cni")
+
+
+class DocumentError(ValueError):
+    """The bytes are not a whole desired-state document of a format this side reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One node's part of a routed_bridge network, as the other nodes see it."""
+
+    node: str
+    addresses: tuple[str, ...]
+    """Tunnel ends: at most one IPv4 and one IPv6 address, in this order."""
+    gateways: tuple[str, ...]
+    """Next hops towards the node's segment; the same as ``addresses`` unless declared."""
+    subnets: tuple[str, ...]
+    """The node's segment: one CIDR per family of the network."""
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredNetwork:
+    """One network as one node must have it."""
+
+    name: str
+    type: str
+    ranges: tuple[str, ...]
+    """The declared CIDRs: at most one per family."""
+    subnets: tuple[str, ...]
+    """The node's own part: its segment of a routed_bridge, else the range."""
+    device: str
+    """The bridge, e.g. ``obr_backend1``; empty for types without one."""
+    adopted: bool
+    """The bridge is the operator's (keyword ``dev``): never created, never removed."""
+    public: bool
+    """No masquerading."""
+    mtu: int
+    """Bytes; 0: the worker takes what its underlay carries."""
+    tables: tuple[str, ...]
+    """Routing tables that each get every route, by name or number."""
+    tunnel: str
+    tunnel_mode: str
+    peers: tuple[Peer, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What one node must have, and the version under which it reports it applied."""
+
+    version: str
+    cluster: str
+    node: str
+    addresses: tuple[str, ...]
+    """The node's own underlay addresses, as in ``Peer.addresses``."""
+    look_interval: float
+    """Seconds between two looks when nothing else triggers one."""
+    cni_plugins: str
+    cni_config: str
+    ranges: tuple[str, ...]
+    """CIDRs of every network of the cluster: traffic to them is not masqueraded."""
+    networks: tuple[DesiredNetwork, ...]
+
+
+def canonical(value: Any) -> bytes:
+    """The one serialisation that digests are made of."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+
+
+def digest(body: bytes) -> str:
+    """SHA-256 in hexadecimal."""
+    return hashlib.sha256(body).hexdigest()
+
+
+def assemble(head: bytes, peers: dict[str, bytes]) -> bytes:
+    """The document's bytes from a canonical head and rendered peer lists by digest."""
+    lists = b",".join(b'"%s":%s' % (key.encode(), peers[key]) for key in sorted(peers))
+    return b'{"format":%d,"version":"%s","head":%s,"peers":{%s}}' % (
+        FORMAT, digest(head).encode(), head, lists,
+    )  # fmt: skip
+
+
+def parse(body: bytes) -> Document:
+    """Read and verify; raises DocumentError for anything that is not exactly one document."""
+    try:
+        raw = json.loads(body)
+        if raw["format"] != FORMAT:
+            raise DocumentError(f"format {raw['format']} where {FORMAT} is read; upgrade this worker")
+        if digest(canonical(raw["head"])) != raw["version"]:
+            raise DocumentError("the version does not match the content; fetch the document again")
+        peers = {key: _peers(key, value) for key, value in raw["peers"].items()}
+        return _document(raw["version"], raw["head"], peers)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, DocumentError):
+            raise
+        raise DocumentError(f"not a desired-state document ({type(error).__name__}: {error})") from error
+
+
+def _peers(key: str, raw: list[dict[str, Any]]) -> tuple[Peer, ...]:
+    if digest(canonical(raw)) != key:
+        raise DocumentError("a peer list does not match its digest; fetch the document again")
+    return tuple(
+        Peer(
+            node=peer["node"],
+            addresses=tuple(peer["addresses"]),
+            gateways=tuple(peer["gateways"]),
+            subnets=tuple(peer["subnets"]),
+        )
+        for peer in raw
+    )
+
+
+def _document(version: str, head: dict[str, Any], peers: dict[str, tuple[Peer, ...]]) -> Document:
+    return Document(
+        version=version,
+        cluster=head["cluster"],
+        node=head["node"],
+        addresses=tuple(head["addresses"]),
+        look_interval=float(head["look_interval"]),
+        cni_plugins=head["cni"]["plugins"],
+        cni_config=head["cni"]["config"],
+        ranges=tuple(head["ranges"]),
+        networks=tuple(_network(network, peers) for network in head["networks"]),
+    )
+
+
+def _network(raw: dict[str, Any], peers: dict[str, tuple[Peer, ...]]) -> DesiredNetwork:
+    if raw["type"] not in TYPES:
+        raise DocumentError(f"network {raw['name']}: type {raw['type']} is not known; upgrade this worker")
+    return DesiredNetwork(
+        name=raw["name"],
+        type=raw["type"],
+        ranges=tuple(raw["ranges"]),
+        subnets=tuple(raw["subnets"]),
+        device=raw["device"],
+        adopted=bool(raw["adopted"]),
+        public=bool(raw["public"]),
+        mtu=int(raw["mtu"]),
+        tables=tuple(raw["tables"]),
+        tunnel=raw["tunnel"],
+        tunnel_mode=raw["tunnel_mode"],
+        peers=peers[raw["peers"]] if raw["peers"] else (),
+    )
