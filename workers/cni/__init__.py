@@ -1,0 +1,1 @@
+"""The container network interface: configuration files, plugins, address store."""

@@ -1,0 +1,61 @@
+"""Files that are whole or not there: written beside, synced, renamed.
+
+    .NAME.netadmin-new -> fsync -> rename to NAME -> fsync of the directory
+
+The temporary name is fixed, hidden and has no suffix that a CNI runtime looks for: a
+worker that was killed leaves at most one such file per name, which the next write of
+the name replaces and ``sweep`` removes.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+
+UNFINISHED = ".netadmin-new"
+
+
+def replace(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Put ``content`` at ``path``, over what is there; raises OSError and leaves the old file."""
+    unfinished = path.with_name(f".{path.name}{UNFINISHED}")
+    try:
+        with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.rename(path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Take ``path`` away for good; nothing happens when it is not there."""
+    path.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+def sweep(directory: Path) -> None:
+    """Remove what a killed ``replace`` left unfinished."""
+    for unfinished in directory.glob(f".*{UNFINISHED}"):
+        unfinished.unlink(missing_ok=True)
+
+
+def lock(path: Path) -> int | None:
+    """Hold ``path`` until the process ends; None when another process holds it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _sync(directory: Path) -> None:
+    """A rename or an unlink is on the disk only once its directory is."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
