@@ -1,0 +1,124 @@
+"""All of a lab together: the control plane, the nodes, what is declared, who is attached.
+
+with Cluster(flat(3)) as cluster:
+    cluster.declare("backend1", type="routed_bridge", network="10.11.0.0/16", ips_per_node=1024)
+    cluster.converged("backend1", within=10)
+    a, b = cluster.container("n1", "backend1"), cluster.container("n2", "backend1")
+    assert cluster.ping(a, b).lost == 0
+"""
+
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from lab import clean, sandbox, underlay
+from lab.containers import Container
+from lab.control import Control
+from lab.namespaces import Namespace
+from lab.node import Node
+from lab.pings import Pings, ping
+from lab.rest import Api
+from lab.topology import Topology
+from lab.waiting import until
+
+
+class Cluster:
+    """A context manager; everything it made is gone when it ends, on whatever way.
+
+    Only inside a sandbox: its network namespace is the fabric that all nodes are wired to.
+    """
+
+    api: Api
+
+    def __init__(self, topology: Topology, database_url: str = "") -> None:
+        """``database_url``: a PostgreSQL in place of the embedded SQLite."""
+        if not sandbox.inside():
+            raise sandbox.NotPermitted("The lab runs in a sandbox only: python -m lab.sandbox -- PROGRAM")
+        self.topology, self.database_url = topology, database_url
+        self.fabric = Namespace.current("fabric")
+        self.nodes: dict[str, Node] = {}
+        self.containers: list[Container] = []
+        self._ends = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as ends:
+            self.directory = ends.enter_context(clean.directory())
+            underlay.build(self.fabric, self.topology)
+            address = str(self.topology.control.ip)
+            self.control = Control(self.directory / "control", self.fabric, address, self.database_url)
+            ends.callback(self.control.kill)
+            self.api = self.control.start()
+            ends.callback(self._close)
+            for member in self.topology.members:
+                self.join(member.name)
+            self._ends = ends.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ends.close()
+
+    def _close(self) -> None:
+        for node in self.nodes.values():
+            node.close()
+        for container in self.containers:
+            container.namespace.close()
+
+    # -- members
+
+    def join(self, name: str) -> Node:
+        """Make a node's machine, make the node a member, start its worker."""
+        member = next(member for member in self.topology.members if member.name == name)
+        node = Node(member, self.directory / name, self.control.url, self.control.broker_url)
+        underlay.connect(self.fabric, member, node.namespace)
+        self.nodes[name] = node
+        self.api.post("nodes/", name=name, addresses=[member.address])
+        node.start(self.api.post(f"nodes/{name}/token/")["token"])
+        return node
+
+    def remove(self, name: str) -> None:
+        """Take a node out of the cluster; its machine and worker go on."""
+        self.api.delete(f"nodes/{name}/")
+
+    # -- networks
+
+    def declare(self, name: str, **fields: Any) -> Any:
+        """POST a network; the answer. Raises Refused."""
+        return self.api.post("networks/", name=name, **fields)
+
+    def change(self, name: str, **fields: Any) -> Any:
+        return self.api.patch(f"networks/{name}/", **fields)
+
+    def withdraw(self, name: str) -> None:
+        self.api.delete(f"networks/{name}/?force=true")
+
+    def converged(self, *names: str, within: float) -> None:
+        """Wait until every node in scope of these networks carries out the current version."""
+
+        def behind() -> dict[str, Any]:
+            for program in (self.control.nodes, *(node.worker for node in self.nodes.values())):
+                program.check()
+            shown = {name: self.api.get(f"networks/{name}/")["convergence"] for name in names}
+            return {name: c for name, c in shown.items() if c["converged"] < c["nodes"] or not c["nodes"]}
+
+        until(lambda: not behind(), what=f"{', '.join(names)} converged", within=within)
+
+    # -- containers
+
+    def container(self, node: str, network: str) -> Container:
+        """Attach a container by the CNI plugins. Raises NotAttached."""
+        host = self.nodes[node]
+        name = f"{network}-{node}-{len(self.containers)}"
+        container = Container(name, host.namespace, host.chain(network))
+        self.containers.append(container)
+        return container
+
+    def ping(self, source: Container, target: Container, count: int = 3) -> Pings:
+        return ping(source.namespace, target.address, count=count)
+
+    def logs(self) -> dict[str, Path]:
+        """Log files by the name of their program."""
+        programs = [self.control.nodes, self.control.people, *(node.worker for node in self.nodes.values())]
+        return {program.name: program.log for program in programs if program.log.exists()}

@@ -1,0 +1,131 @@
+"""The control plane of a lab: its servers, and ``manage.py`` beside them.
+
+machine's network namespace      fabric
+127.0.0.1:8000  "people"         192.0.2.254:8000 and 127.0.0.1:8000  "nodes", and the broker
+            \\                      /
+          one data directory: database, keys, the broker's UNIX socket
+"""
+
+import os
+import secrets
+import socket
+import sys
+from pathlib import Path
+
+from lab import sandbox
+from lab.namespaces import Namespace
+from lab.processes import Program
+from lab.rest import Api
+from lab.waiting import until
+
+ROOT = Path(__file__).resolve().parent.parent
+MANAGE = str(ROOT / "manage.py")
+PORT = 8000
+BROKER_PORT = 6379
+USER = "admin"
+
+
+class Control:
+    """Servers for nodes (in the fabric, with the broker) and for people (on the machine's loopback)."""
+
+    def __init__(self, directory: Path, fabric: Namespace, address: str, database_url: str = "") -> None:
+        """``database_url``: a PostgreSQL in place of SQLite in ``directory``."""
+        directory.mkdir()
+        self.directory, self.fabric, self.address = directory, fabric, address
+        self.machine = Namespace("machine", sandbox.machine())
+        self.password = secrets.token_urlsafe(9)
+        self.url = f"http://{address}:{PORT}"
+        self.settings = {"NETADMIN_DATA_DIR": str(directory)}
+        if database_url:
+            self.settings["NETADMIN_DATABASE_URL"] = database_url
+        self.nodes = self._server(
+            "server for nodes",
+            ["--broker", "--bind", f"{address}:{PORT}", "--bind", f"127.0.0.1:{PORT}"],
+            fabric,
+        )
+        self.port = _free_port(self.machine)
+        self.people = self._server(
+            "server for people", ["--no-broker", "--bind", f"127.0.0.1:{self.port}"], self.machine
+        )
+
+    @property
+    def broker_url(self) -> str:
+        return f"redis://{self.address}:{BROKER_PORT}/0"
+
+    @property
+    def people_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    def start(self, within: float = 60) -> Api:
+        """Make the database and the first user, start the server for nodes; the user's API."""
+        self.manage("migrate", "--verbosity", "0")
+        self.nodes.start()
+        self.manage("user", "add", USER, "--role", "admin", "--password-stdin", stdin=self.password + "\n")
+        token = self.manage("user", "token", USER).split()[-1]
+        self.answering(within)
+        return Api(self.url, token)
+
+    def answering(self, within: float = 60) -> None:
+        """Wait until the server for nodes takes connections."""
+        until(self._listens, what=f"{self.url} answers", within=within)
+
+    def serve_people(self, within: float = 60) -> None:
+        """Start the server on the machine's own loopback and wait until it takes connections."""
+        self.people.start()
+
+        def listening() -> bool:
+            self.people.check()
+            with self.machine.entered():
+                return _connects("127.0.0.1", self.port)
+
+        until(listening, what=f"{self.people_url} answers", within=within)
+
+    def manage(self, *arguments: str, stdin: str = "") -> str:
+        """``manage.py`` with arguments; returns what it printed. Raises CommandFailed."""
+        return self.fabric.run(
+            [sys.executable, MANAGE, *arguments], stdin=stdin, env=self._environment(), within=60
+        )
+
+    def kill(self) -> None:
+        self.people.kill()
+        self.nodes.kill()
+
+    def _listens(self) -> bool:
+        self.nodes.check()
+        return _connects(self.address, PORT)
+
+    def _server(self, name: str, arguments: list[str], namespace: Namespace) -> Program:
+        return Program(
+            name,
+            [sys.executable, MANAGE, "serve", *arguments],
+            namespace=namespace,
+            env=self._environment(),
+            log=self.directory / f"{name.replace(' ', '-')}.log",
+        )
+
+    def _environment(self) -> dict[str, str]:
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("NETADMIN_")}
+        return {
+            **ours,
+            **self.settings,
+            "NETADMIN_ALLOWED_HOSTS": f"localhost,127.0.0.1,{self.address}",
+            "NETADMIN_BROKER_BIND": f"127.0.0.1,{self.address}",
+        }
+
+
+def _connects(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((host, port)) == 0
+
+
+def _free_port(machine: Namespace) -> int:
+    """The first port from 8000 on that nobody on the machine's loopback has taken."""
+    for port in range(PORT, PORT + 100):
+        with machine.entered(), socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise OSError(f"ports {PORT} to {PORT + 99} of 127.0.0.1 are all taken; free one")

@@ -1,0 +1,74 @@
+"""One node of a lab: a namespace on the underlay, directories of its own, a worker."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from lab.containers import Chain
+from lab.control import ROOT
+from lab.namespaces import Namespace
+from lab.processes import Program
+from lab.topology import Member
+
+PLUGINS = Path("/usr/lib/cni")
+PROTOCOL = 157
+"""Route protocol number by which the workers know their own."""
+
+
+class Node:
+    """The worker is a program of its own that knows nothing of the lab."""
+
+    def __init__(self, member: Member, directory: Path, control_url: str, broker_url: str) -> None:
+        self.name, self.member, self.directory = member.name, member, directory
+        self.namespace = Namespace(member.name)
+        self.confs, self.store, self.state = directory / "net.d", directory / "leases", directory / "state"
+        self.state.mkdir(parents=True)
+        self.worker = Program(
+            f"worker of {self.name}",
+            [sys.executable, "-m", "workers"],
+            namespace=self.namespace,
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(ROOT),
+                "PYTHONUNBUFFERED": "1",
+                "NETADMIN_NODE": self.name,
+                "NETADMIN_URL": control_url,
+                "NETADMIN_TOKEN_FILE": str(self._token),
+                "NETADMIN_BROKER_URL": broker_url,
+                "NETADMIN_STATE_DIR": str(self.state),
+                "NETADMIN_CNI_PLUGINS": str(PLUGINS),
+                "NETADMIN_CNI_CONFIG": str(self.confs),
+                "NETADMIN_CNI_STORE": str(self.store),
+            },
+            log=directory / "worker.log",
+        )
+
+    @property
+    def _token(self) -> Path:
+        return self.directory / "token"
+
+    def start(self, token: str) -> None:
+        """Start the worker as this member of the cluster."""
+        self._token.touch(mode=0o600)
+        self._token.write_text(token)
+        self.worker.start()
+
+    def chain(self, network: str) -> Chain:
+        """The plugins of a network's file as the worker wrote it. Raises NotAttached."""
+        return Chain(self.confs / f"{network}.conflist", PLUGINS)
+
+    def ip(self, *arguments: str) -> Any:
+        """What ``ip -json ARGUMENTS`` shows in the node's namespace."""
+        shown = self.namespace.run(["ip", "-json", *arguments])
+        return json.loads(shown or "[]")
+
+    def routes(self) -> dict[str, str]:
+        """The worker's routes of the main table: destination to gateway (or device)."""
+        shown = self.ip("route", "show", "proto", str(PROTOCOL))
+        return {route["dst"]: route.get("gateway", route["dev"]) for route in shown}
+
+    def close(self) -> None:
+        self.worker.kill()
+        self.namespace.close()
