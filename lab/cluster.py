@@ -8,7 +8,6 @@ with Cluster(flat(3)) as cluster:
 """
 
 from contextlib import ExitStack
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,6 +17,7 @@ from lab.control import Control
 from lab.namespaces import Namespace
 from lab.node import Node
 from lab.pings import Pings, ping
+from lab.processes import Program
 from lab.rest import Api
 from lab.topology import Topology
 from lab.waiting import until
@@ -98,12 +98,22 @@ class Cluster:
         """Wait until every node in scope of these networks carries out the current version."""
 
         def behind() -> dict[str, Any]:
-            for program in (self.control.nodes, *(node.worker for node in self.nodes.values())):
-                program.check()
+            self.check()
             shown = {name: self.api.get(f"networks/{name}/")["convergence"] for name in names}
             return {name: c for name, c in shown.items() if c["converged"] < c["nodes"] or not c["nodes"]}
 
         until(lambda: not behind(), what=f"{', '.join(names)} converged", within=within)
+
+    def current(self) -> set[str]:
+        """Names of the nodes that carry out the version that is declared now."""
+        self.check()
+        nodes = self.api.get("nodes/")["results"]
+        return {node["name"] for node in nodes if node["applied_version"] == node["desired_version"]}
+
+    def check(self) -> None:
+        """Raises Died if a program ended that nobody stopped."""
+        for program in self.programs():
+            program.check()
 
     # -- containers
 
@@ -118,7 +128,8 @@ class Cluster:
     def ping(self, source: Container, target: Container, count: int = 3) -> Pings:
         return ping(source.namespace, target.address, count=count)
 
-    def logs(self) -> dict[str, Path]:
-        """Log files by the name of their program."""
-        programs = [self.control.nodes, self.control.people, *(node.worker for node in self.nodes.values())]
-        return {program.name: program.log for program in programs if program.log.exists()}
+    def programs(self) -> list[Program]:
+        """Every program of the lab that was started once."""
+        servers = [self.control.nodes, self.control.people]
+        everyone = [*servers, *(node.worker for node in self.nodes.values())]
+        return [program for program in everyone if program.log.exists()]

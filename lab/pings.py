@@ -31,7 +31,10 @@ class Pings:
 
 
 def ping(source: Namespace, address: str, *, count: int = 1, size: int = 56, within: float = 1) -> Pings:
-    """Send ``count`` packets of ``size`` payload bytes, DF set, 10 ms apart; wait ``within`` seconds for each."""
+    """Send ``count`` packets of ``size`` payload bytes with DF set, 10 ms apart.
+
+    Waits ``within`` seconds for the last answer.
+    """
     argv = ["ping", "-n", "-M", "do", "-c", str(count), "-i", "0.01", "-W", f"{within:g}", "-s", str(size)]
     with source.popen([*argv, address], **_OPTIONS) as process:
         return _read(process.communicate()[0])

@@ -53,8 +53,8 @@ def run(argv: Sequence[str]) -> int:
         syscalls.unshare(syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET)
     except PermissionError as error:
         raise NotPermitted(
-            f"The lab makes network namespaces and needs root (CAP_SYS_ADMIN and CAP_NET_ADMIN): {error.strerror}; "
-            "run it with sudo or in a privileged container."
+            f"The lab makes network namespaces and needs root (CAP_SYS_ADMIN and CAP_NET_ADMIN): "
+            f"{error.strerror}; run it with sudo or in a privileged container."
         ) from error
     outer = os.pidfd_open(os.getpid())
     unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {*_PASSED_ON, signal.SIGCHLD})

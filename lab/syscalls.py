@@ -1,4 +1,4 @@
-"""The system calls of namespaces that Python 3.11 does not offer (unshare(2), setns(2), mount(2), prctl(2))."""
+"""System calls that Python 3.11 does not offer: unshare(2), setns(2), mount(2), prctl(2)."""
 
 import ctypes
 import os

@@ -1,0 +1,231 @@
+"""A cluster of three nodes on this machine, from nothing to packets that cross: ``make demo``.
+
+    python -m lab.demo [--once]
+
+    start the control plane and three nodes -> declare two networks through the REST API
+    -> every node builds them -> a container on each node -> ping every pair
+    -> what an operator looks at -> stay up until Ctrl-C (or end at once: --once)
+
+Exit status 0 only if every ping came back.
+"""
+
+import argparse
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lab import sandbox
+from lab.cluster import Cluster
+from lab.containers import Container, NotAttached
+from lab.control import MANAGE, PORT, USER
+from lab.namespaces import CommandFailed
+from lab.pings import Pings
+from lab.processes import Died
+from lab.rest import Refused
+from lab.topology import flat
+from lab.waiting import TooLate, until
+
+NODES = 3
+ACROSS = "backend1"
+DECLARED: dict[str, dict[str, Any]] = {
+    ACROSS: {"type": "routed_bridge", "network": "10.11.0.0/16", "ips_per_node": 1024},
+    "local1": {"type": "bridge", "network": "10.10.10.0/24"},
+}
+WITHIN = 30.0
+"""Seconds that the nodes may take for what takes them less than one."""
+FAILURES = (CommandFailed, Died, NotAttached, OSError, Refused, TooLate)
+STARTED = time.monotonic()
+
+Table = dict[tuple[Container, Container], Pings]
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="lab.demo", description="A cluster of three nodes on this machine.")
+    parser.add_argument("--once", action="store_true", help="end after the pings, in place of staying up")
+    options = parser.parse_args(arguments)
+    if sandbox.inside():
+        return _inside(once=options.once)
+    try:
+        return sandbox.run([sys.executable, "-m", "lab.demo", *arguments])
+    except sandbox.NotPermitted as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _inside(*, once: bool) -> int:
+    signal.signal(signal.SIGTERM, _interrupt)
+    status = 130
+    try:
+        say(f"starting the control plane and {NODES} nodes")
+        with Cluster(flat(NODES)) as cluster:
+            try:
+                status = play(cluster, once=once)
+            except FAILURES as error:
+                status = 1
+                _explain(cluster, error)
+    except FAILURES as error:  # not even the control plane came up
+        status = 1
+        print(f"\nFAILED: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        print()
+    say("removed everything")
+    return status
+
+
+def _interrupt(*_: object) -> NoReturn:
+    """SIGTERM ends the demo as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def play(cluster: Cluster, *, once: bool) -> int:
+    """The demo on a cluster that has started; its exit status."""
+    for node in cluster.nodes.values():
+        say(f"{node.name} has joined at {node.member.address}")
+    declared = declare(cluster)
+    show_converging(cluster)
+    containers, first = attach(cluster)
+    milliseconds = (first - declared) * 1000
+    say(f"first packet from node to node {milliseconds:.0f} ms after the POST that declared {ACROSS}")
+    table = {
+        (source, target): cluster.ping(source, target)
+        for source, target in product(containers, repeat=2)
+        if source is not target
+    }
+    show_pings(containers, table)
+    show_command(cluster, "net", "status")
+    show_command(cluster, "net", "status", "--verbose", "--name", ACROSS)
+    passed = all(pings.lost == 0 for pings in table.values())
+    say(f"every one of {len(table)} pings came back" if passed else "FAILED: some pings did not come back")
+    if not once and passed:
+        stay(cluster)
+    return 0 if passed else 1
+
+
+def declare(cluster: Cluster) -> float:
+    """POST the networks; the moment at which the first POST was sent."""
+    moment = time.monotonic()
+    for name, fields in DECLARED.items():
+        cluster.declare(name, **fields)
+        say(f"declared {name}: {', '.join(f'{key} {value}' for key, value in fields.items())}")
+    return moment
+
+
+def show_converging(cluster: Cluster) -> None:
+    """A line for each node when it carries out what was declared."""
+    waiting = set(cluster.nodes)
+
+    def none_left() -> bool:
+        for name in sorted(waiting & cluster.current()):
+            waiting.discard(name)
+            say(f"{name} has built it: {describe(cluster, name)}")
+        return not waiting
+
+    until(none_left, what="every node has converged", within=WITHIN)
+
+
+def describe(cluster: Cluster, name: str) -> str:
+    """What the kernel of a node has now, in a line."""
+    node = cluster.nodes[name]
+    bridges = [
+        f"{link['ifname']} {address['local']}/{address['prefixlen']}"
+        for link in node.ip("address", "show", "type", "bridge")
+        for address in link["addr_info"]
+        if address["family"] == "inet"
+    ]
+    routes = [f"{to} via {gateway}" for to, gateway in node.routes().items() if gateway[0].isdigit()]
+    return ", ".join((*bridges, *routes))
+
+
+def attach(cluster: Cluster) -> tuple[list[Container], float]:
+    """A container on each node; the moment at which the first packet had crossed between two."""
+    containers: list[Container] = []
+    first = 0.0
+    for name in cluster.nodes:
+        containers.append(cluster.container(name, ACROSS))
+        if len(containers) == 2:
+            cluster.ping(containers[0], containers[1], count=1)
+            first = time.monotonic()
+    for container in containers:
+        say(f"container {container.name} has {container.address}, by the CNI plugins")
+    return containers, first
+
+
+def show_pings(containers: Sequence[Container], table: Table) -> None:
+    def cell(source: Container, target: Container) -> str:
+        if source is target:
+            return "-"
+        pings = table[source, target]
+        return f"{pings.rtt:.3f} ms" if pings.lost == 0 else f"{pings.lost} of {pings.sent} LOST"
+
+    rows = [["ping from \\ to", *(container.address for container in containers)]]
+    rows += [[source.name, *(cell(source, target) for target in containers)] for source in containers]
+    print()
+    show_columns(rows)
+    print()
+
+
+def show_columns(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (text.ljust(width) for text, width in zip(row, widths, strict=True))
+        print("   ", "   ".join(cells).rstrip())
+
+
+def show_command(cluster: Cluster, *arguments: str) -> None:
+    print(f"$ manage.py {' '.join(arguments)}\n{cluster.control.manage(*arguments)}")
+
+
+def stay(cluster: Cluster) -> None:
+    """Say what there is to look at, until Ctrl-C or SIGTERM."""
+    control = cluster.control
+    control.serve_people()
+    variables = write_variables(cluster)
+    taken = "" if control.port == PORT else f"   (port {PORT} is taken by another program)"
+    python = shlex.quote(sys.executable)
+    print(f"""
+    web pages   {control.people_url}{taken}
+                user {USER}, password {control.password}
+    REST API    {control.people_url}api/v1/docs/
+    logs        {cluster.directory}/*/*.log
+
+    In another terminal, as root:
+
+        . {variables}
+        {python} {shlex.quote(MANAGE)} net status
+        curl -H "Authorization: Token $NETADMIN_TOKEN" {control.people_url}api/v1/networks/
+        {python} -m lab.enter n1 ip route          # any command, on node n1
+
+    Ctrl-C ends the demo and removes everything it made.
+""")
+    sys.stdout.flush()
+    while True:
+        signal.pause()
+
+
+def write_variables(cluster: Cluster) -> Path:
+    """A file to source: the settings of ``manage.py`` and the user's token."""
+    path = cluster.directory / "demo.env"
+    values = {**cluster.control.settings, "NETADMIN_TOKEN": cluster.api.token}
+    path.touch(mode=0o600)
+    path.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items()))
+    return path
+
+
+def _explain(cluster: Cluster, error: BaseException) -> None:
+    print(f"\nFAILED: {error}", file=sys.stderr)
+    for program in cluster.programs():
+        print(f"\nthe end of the log of the {program.name}:\n{program.tail()}", file=sys.stderr)
+
+
+def say(what: str) -> None:
+    print(f"{time.monotonic() - STARTED:6.2f} s  {what}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
