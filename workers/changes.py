@@ -29,6 +29,19 @@ class Owned(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """Somebody else's object with the key of one that is wanted."""
+
+    key: Hashable
+    text: str
+    network: str = ""
+    needs: str = ""
+
+    def __str__(self) -> str:
+        return self.text
+
+
 class Verb(Enum):
     ADD = "add"
     CHANGE = "change"

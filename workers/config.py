@@ -58,7 +58,9 @@ def load(environment: Mapping[str, str], file: Path | None = None) -> Settings:
     token = _secret(values, "NETADMIN_TOKEN")
     return Settings(
         node=node,
-        url=_required(values, "NETADMIN_URL", "the control plane's address, e.g. http://192.0.2.1:8000").rstrip("/"),
+        url=_required(
+            values, "NETADMIN_URL", "the control plane's address, e.g. http://192.0.2.1:8000"
+        ).rstrip("/"),
         token=token,
         broker_url=_with_login(values.get("NETADMIN_BROKER_URL", ""), node, token),
         state_dir=Path(values.get("NETADMIN_STATE_DIR", "/var/lib/netadmin")),
@@ -107,13 +109,17 @@ def _secret(values: Mapping[str, str], name: str) -> str:
             raise SettingsError(
                 f"{name}_FILE={path!r}: cannot be read ({error.strerror}); fix the path or its mode"
             ) from error
-    return _required(values, name, "the node's token (manage.py node token NAME), or a file of it as " + name + "_FILE")
+    return _required(
+        values, name, "the node's token (manage.py node token NAME), or a file of it as " + name + "_FILE"
+    )
 
 
 def _number(values: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
     text = values.get(name, str(default))
     if not text.isdecimal() or not low <= int(text) <= high:
-        raise SettingsError(f"{name}={text!r}: is not a number from {low} to {high}; leave it out for {default}")
+        raise SettingsError(
+            f"{name}={text!r}: is not a number from {low} to {high}; leave it out for {default}"
+        )
     return int(text)
 
 

@@ -1,0 +1,74 @@
+"""The control plane's end of the broker: it only ever publishes, and nobody waits for it.
+
+Failure settings: a refused connection must cost a few milliseconds and a stalled server
+must not block for ever (kombu's defaults: 0.6 s and never). What is to be sent is handed to
+one background thread: a request that declares something pays nothing for a broker that is away.
+"""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from celery import Celery
+from django.conf import settings
+from django.db import transaction
+from kombu import Exchange, Queue
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+log = logging.getLogger(__name__)
+
+TASK = "netadmin.look"
+
+
+def url() -> str:
+    """The configured broker, or the embedded one's UNIX socket."""
+    return (
+        settings.ENVIRONMENT.broker_url or f"redis+socket://{settings.ENVIRONMENT.data_dir / 'broker.sock'}"
+    )
+
+
+def queue(node: str) -> Queue:
+    """The queue that only this node may read. Never declared: a declaration is two more
+    round trips and a key that every node would have to be allowed to write."""
+    return Queue(f"node.{node}", Exchange(""), routing_key=f"node.{node}", no_declare=True)
+
+
+app = Celery("netadmin", set_as_current=False)
+app.conf.update(
+    broker_url=url(),
+    result_backend=None,
+    task_ignore_result=True,
+    task_publish_retry=True,
+    task_publish_retry_policy={"max_retries": 0, "interval_start": 0, "interval_max": 0.2},
+    broker_transport_options={
+        "priority_steps": [0],
+        "socket_timeout": 1,
+        "socket_connect_timeout": 1,
+        "max_retries": 0,
+        "connect_retries_timeout": 1,
+    },
+)
+
+# One thread: what is sent stays in order, and one sender at a time tries a broker that is away.
+_sender = ThreadPoolExecutor(max_workers=1, thread_name_prefix="broker")
+
+
+def on_commit(send: Callable[..., None], *args: Any) -> None:
+    """Call ``send`` in the background once the transaction is committed."""
+    transaction.on_commit(partial(_submit, send, *args), robust=True)
+
+
+def _submit(send: Callable[..., None], *args: Any) -> None:
+    _sender.submit(_logged, send, *args)
+
+
+def _logged(send: Callable[..., None], *args: Any) -> None:
+    """Nothing depends on a message arriving: nodes look by their timer, the broker reads its
+    access list when it starts."""
+    try:
+        send(*args)
+    except (OperationalError, RedisError, OSError) as error:
+        log.warning("the broker is away (%s): %s not sent", error, send.__name__)

@@ -1,0 +1,233 @@
+"""The verbs of a network: declare, change, withdraw.
+
+Each is one transaction under the cluster's lock: rules, rows, segments, documents, event;
+wake-ups after the commit. Every entrance (REST, pages, admin, command line) calls these.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import transaction
+
+from netadmin.problems import Fault, InUse, Problem, StaleVersion
+from networks import desired, rules, segments
+from networks.declaration import Declaration, EveryNode
+from networks.models import BUILT_IN, DEFAULT_RANGES, Allocation, Network, Segment, Type
+from nodes import events, wakeup
+from nodes.models import Cluster, Node
+
+AUDITED = (
+    "type", "network", "every_node", "ips_per_node", "mask_per_node", "tunnel", "tunnel_mode",
+    "tables", "dev", "public", "mtu", "comment", "tags",
+)  # fmt: skip
+RENUMBERING = ("type", "network", "ips_per_node", "mask_per_node")
+"""A change of one of these gives every node a new segment."""
+
+
+@transaction.atomic
+def declare(name: str, wanted: Declaration, *, by: str) -> Network:
+    """Declare a network; raises Problem with every fault found, Conflict when the name is taken."""
+    cluster = Cluster.locked()
+    if Network.objects.filter(name=name).exists():
+        raise Problem(Fault("name", name, "is declared already", "Change that network, or use another name"))
+    network = Network(name=name, **wanted.values)
+    if "network" not in wanted.values and network.type in DEFAULT_RANGES:
+        network.network = DEFAULT_RANGES[Type(network.type)]
+    _settle(network, wanted, cluster)
+    events.record(by, "declared", "network", name, after=describe(network))
+    _publish(network)
+    return network
+
+
+@transaction.atomic
+def change(
+    name: str, wanted: Declaration, *, by: str, expected: int | None = None, force: bool = False
+) -> Network:
+    """Change what is given and keep the rest. ``expected``: the version that was read; None: whatever it is.
+
+    A change that gives addresses anew is refused while addresses are in use, unless forced.
+    """
+    cluster = Cluster.locked()
+    network = Network.objects.select_for_update().get(name=name)
+    require_version(network.version, expected)
+    before = describe(network)
+    renumbered = [field for field in RENUMBERING if _differs(network, field, wanted)]
+    if renumbered and not force:
+        refuse_while_in_use(network, f"a change of {' and '.join(renumbered)} takes their addresses away")
+    for field, value in wanted.values.items():
+        setattr(network, field, value)
+    if renumbered:
+        segments.start_over(network)
+    network.version += 1
+    _settle(network, wanted, cluster)
+    events.record(by, "changed", "network", name, before=before, after=describe(network))
+    _publish(network)
+    return network
+
+
+@transaction.atomic
+def withdraw(name: str, *, by: str, expected: int | None = None, force: bool = False) -> None:
+    """Remove a network from every node; refused while addresses are in use, unless forced."""
+    Cluster.locked()
+    network = Network.objects.select_for_update().get(name=name)
+    require_version(network.version, expected)
+    if name in BUILT_IN:
+        remedy = "Switch it off with network=none" if name == "default" else "Leave it; it costs nothing"
+        raise Problem(Fault("name", name, "is always there", remedy))
+    if not force:
+        refuse_while_in_use(network, "they would lose their network")
+    before = describe(network)
+    network.delete()
+    events.record(by, "withdrew", "network", name, before=before)
+    wakeup.wake_on_commit(node.name for node in desired.publish([]))
+
+
+def require_version(current: int, expected: int | None) -> None:
+    """Compare and set: raises StaleVersion when the row is not the one that was read."""
+    if expected is not None and expected != current:
+        raise StaleVersion(
+            Fault(
+                "If-Match",
+                str(expected),
+                f"is not the current version ({current})",
+                "Read it again and repeat",
+            )
+        )
+
+
+def refuse_while_in_use(network: Network, consequence: str) -> None:
+    """Raises InUse that names some of the holders."""
+    count = network.allocations.count()
+    if not count:
+        return
+    holders = ", ".join(map(_holder, network.allocations.select_related("node")[:3]))
+    more = f" and {count - 3} more" if count > 3 else ""
+    raise InUse(
+        Fault(
+            "force",
+            "false",
+            f"{count} addresses are in use: {holders}{more}; {consequence}",
+            "Release them, or force it",
+        )
+    )
+
+
+def _holder(row: Allocation) -> str:
+    where = f" on {row.node.name}" if row.node else ""
+    return f"{row.address} ({row.service or row.container[:12] or row.state}{where})"
+
+
+def describe(network: Network) -> dict[str, Any]:
+    """A network as events and the audit log keep it."""
+    rows = network.segments.exclude(node=None).select_related("node").order_by("node__position")
+    return {
+        "name": network.name,
+        **{field: getattr(network, field) for field in AUDITED},
+        "nodes": None if network.every_node else [node.name for node in network.scope()],
+        "segments": {row.node.name: row.subnet for row in rows if row.node and row.subnet},
+    }
+
+
+def _differs(network: Network, field: str, wanted: Declaration) -> bool:
+    return field in wanted.values and wanted.values[field] != getattr(network, field)
+
+
+def _settle(network: Network, wanted: Declaration, cluster: Cluster) -> None:
+    """Judge the network as it would be, then save it with its scope, overrides and segments."""
+    if network.network == "none":
+        network.network = ""
+    scope, unknown = _scope(network, wanted)
+    overridden, faults = _overridden(network, wanted, scope)
+    faults = unknown + faults
+    faults += rules.check(
+        network,
+        rules.Surroundings(
+            cluster=cluster,
+            others=list(Network.objects.exclude(pk=network.pk)),
+            nodes=scope,
+            segments=overridden,
+            others_segments=list(
+                Segment.objects.exclude(own_range="").exclude(network=network.pk).select_related("network")
+            ),
+        ),
+    )
+    if faults:
+        raise Problem(*faults)
+    network.network = " ".join(str(cidr) for cidr in network.cidrs)
+    network.save()
+    if not network.every_node:
+        network.nodes.set(scope)
+    else:
+        network.nodes.clear()
+    _make_room(network, overridden)
+    for segment in overridden:
+        segment.network = network
+        segment.save()
+    segments.release_outside(network)
+    segments.assign(network)
+
+
+def _scope(network: Network, wanted: Declaration) -> tuple[list[Node], list[Fault]]:
+    if wanted.scope is None and network.pk:
+        return list(network.scope()), []
+    if not isinstance(wanted.scope, tuple):
+        network.every_node = True
+        return list(Node.objects.all()), []
+    network.every_node = False
+    found = list(Node.objects.filter(name__in=wanted.scope))
+    missing = sorted(set(wanted.scope) - {node.name for node in found})
+    return found, [_unknown_node("nodes", name) for name in missing]
+
+
+def _unknown_node(field: str, name: str) -> Fault:
+    return Fault(field, name, "is no node of the cluster", "Add the node first, or correct the name")
+
+
+def _overridden(
+    network: Network, wanted: Declaration, scope: Iterable[Node]
+) -> tuple[list[Segment], list[Fault]]:
+    """The segments with overrides as they would be: the kept ones with the new ones laid over."""
+    rows = {
+        row.node.name: row
+        for row in (network.segments.exclude(node=None).select_related("node") if network.pk else ())
+        if row.node
+    }
+    nodes = {node.name: node for node in (*scope, *Node.objects.filter(name__in=wanted.per_node))}
+    faults = []
+    for name, given in wanted.per_node.items():
+        if name not in nodes:
+            faults.append(_unknown_node(next(iter(given), "nodes"), name))
+            continue
+        row = rows.setdefault(name, Segment(node=nodes[name], network=network if network.pk else None))
+        for keyword, value in given.items():
+            if keyword == "subnet":
+                row.subnet, row.declared = value, bool(value)
+            else:
+                setattr(row, "own_range" if keyword == "network" else keyword, value)
+    return [
+        row for row in rows.values() if row.declared or row.addr or row.gateway or row.own_range or row.pk
+    ], faults
+
+
+def _make_room(network: Network, overridden: list[Segment]) -> None:
+    """A declared subnet takes its place: chosen or released segments that it touches give way."""
+    declared = [cidr for row in overridden if row.declared for cidr in row.cidrs]
+    for row in network.segments.exclude(subnet=""):
+        ours = next((other for other in overridden if other.pk == row.pk), None)
+        if ours is not None and ours.declared:
+            continue
+        if any(rules.addressing.overlap(cidr, taken) for cidr in row.cidrs for taken in declared):
+            if row.node_id is None:
+                row.delete()
+            else:
+                row.subnet = ""
+                row.save()
+                if ours is not None:
+                    ours.subnet = ""
+
+
+def _publish(network: Network) -> None:
+    wakeup.wake_on_commit(node.name for node in desired.publish([network]))
+
+
+__all__ = ["Declaration", "EveryNode", "change", "declare", "withdraw"]

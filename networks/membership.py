@@ -1,0 +1,133 @@
+"""A node came, changed or went: segments, documents, wake-ups.
+
+One transaction under the cluster's lock, so that many nodes that join at once get
+different segments.
+"""
+
+import socket
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+
+from netadmin.problems import Fault, InUse, Problem
+from networks import desired, rules, segments
+from networks.declare import require_version
+from networks.models import Network
+from nodes import brokeraccess, events, wakeup
+from nodes.models import Cluster, Node
+
+FIELDS = ("addresses", "cni_plugins", "cni_config", "comment")
+
+
+@transaction.atomic
+def add(name: str, *, by: str, **fields: Any) -> Node:
+    """Add a node; it gets a segment of every network that is on every node.
+
+    Without ``addresses`` its name is looked up. Raises Problem, or Conflict when a network is
+    full (with the size that it would have to have).
+    """
+    Cluster.locked()
+    addresses = fields.get("addresses") or looked_up(name)
+    node = Node(name=name, **{**fields, "addresses": addresses})
+    faults = [*rules.check_name("name", name), *_address_faults(node), *_directory_faults(node)]
+    if Node.objects.filter(name=name).exists():
+        faults.append(
+            Fault("name", name, "is a node of the cluster already", "Use another name, or change that node")
+        )
+    if faults:
+        raise Problem(*faults)
+    last = Node.objects.aggregate(last=Max("position"))["last"]
+    node.position = 0 if last is None else last + 1
+    node.save()
+    events.record(by, "added", "node", name, after=describe(node))
+    _follow(Network.objects.filter(every_node=True))
+    return Node.objects.get(pk=node.pk)
+
+
+@transaction.atomic
+def change(name: str, *, by: str, expected: int | None = None, **fields: Any) -> Node:
+    """Change what is given of a node; its segments stay."""
+    Cluster.locked()
+    node = Node.objects.get(name=name)
+    require_version(node.version, expected)
+    before = describe(node)
+    for field, value in fields.items():
+        setattr(node, field, value)
+    if faults := [*_address_faults(node), *_directory_faults(node)]:
+        raise Problem(*faults)
+    node.version += 1
+    node.save(update_fields=[*fields, "version"])
+    events.record(by, "changed", "node", name, before=before, after=describe(node))
+    _follow(Network.objects.filter(segments__node=node))
+    return Node.objects.get(pk=node.pk)
+
+
+@transaction.atomic
+def remove(name: str, *, by: str, force: bool = False) -> None:
+    """Remove a node: peers drop its routes, its segments are free again (and reused last).
+
+    If it is alive it learns from the control plane that it is gone and cleans up.
+    """
+    Cluster.locked()
+    node = Node.objects.get(name=name)
+    if not force and (count := node.allocations.count()):
+        raise InUse(
+            Fault(
+                "force",
+                "false",
+                f"{count} addresses are in use on {name}",
+                "Stop what uses them, or force it",
+            )
+        )
+    touched = list(Network.objects.filter(segments__node=node).distinct())
+    before = describe(node)
+    segments.release(segments.of_node(node))
+    node.delete()
+    events.record(by, "removed", "node", name, before=before)
+    brokeraccess.revoke_on_commit(name)
+    wakeup.wake_on_commit(other.name for other in desired.publish(touched))
+
+
+def describe(node: Node) -> dict[str, Any]:
+    return {"name": node.name, **{field: getattr(node, field) for field in FIELDS}}
+
+
+def looked_up(name: str) -> list[str]:
+    """The addresses of a node's name, in the resolver's order; an empty list is judged by the rules."""
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_DGRAM)
+    except OSError:
+        return []
+    return list(dict.fromkeys(str(item[4][0]) for item in found))
+
+
+def _address_faults(node: Node) -> list[Fault]:
+    if not isinstance(node.addresses, list):
+        return [Fault("addresses", str(node.addresses), "is not a list", 'Give ["192.0.2.1"], for instance')]
+    usable = desired.underlay_texts(map(str, node.addresses))
+    faults = [
+        fault for text in node.addresses for fault in rules.syntax_faults("addresses", str(text), node.name)
+    ]
+    if not faults and not usable:
+        faults.append(
+            Fault(
+                "addresses",
+                ", ".join(node.addresses) or "none",
+                f"is no address by which other nodes reach {node.name}",
+                "Give an address of its underlay interface; without any, the node's name is looked up",
+            )
+        )
+    return faults
+
+
+def _directory_faults(node: Node) -> list[Fault]:
+    given = {field: getattr(node, field) for field in ("cni_plugins", "cni_config")}
+    return [fault for field, path in given.items() if path for fault in rules.directory_faults(field, path)]
+
+
+def _follow(touched: Any) -> None:
+    networks = list(touched.distinct())
+    for network in networks:
+        segments.assign(network)
+    wakeup.wake_on_commit(other.name for other in desired.publish(networks))

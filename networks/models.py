@@ -1,0 +1,211 @@
+"""Network, segment, allocation.
+
+Rows hold what was declared in canonical text; ``rules`` says what may be declared,
+``addressing`` does the arithmetic.
+"""
+
+from django.db import models
+from netaddr import IPNetwork
+
+from networks import addressing
+from networks.fields import AddressField
+from nodes.models import Node
+
+
+class Type(models.TextChoices):
+    BRIDGE = "bridge", "bridge: the same range on each node, not routed between them"
+    ROUTED_BRIDGE = "routed_bridge", "routed bridge: a segment per node, routes between them"
+    WEAVE = "weave", "weave: a file for the weave plugin"
+    LOOPBACK = "loopback", "loopback"
+
+
+BRIDGES = (Type.BRIDGE, Type.ROUTED_BRIDGE)
+DEFAULT_RANGES = {Type.BRIDGE: "10.22.0.0/16", Type.WEAVE: "10.32.0.0/12", Type.LOOPBACK: "127.0.0.1/32"}
+BUILT_IN = ("default", "lo")
+
+
+class Tunnel(models.TextChoices):
+    AUTO = "auto", "auto: to peers that are on no connected subnet"
+    ALWAYS = "always", "always: to every peer"
+    NEVER = "never", "never"
+
+
+class TunnelMode(models.TextChoices):
+    IPIP = "ipip"
+    GRE = "gre"
+    IP6IP6 = "ip6ip6"
+
+
+def main_table() -> list[str]:
+    return ["main"]
+
+
+class Network(models.Model):
+    """A declared backend network."""
+
+    name = models.CharField(max_length=63, unique=True)
+    type = models.CharField(max_length=16, choices=Type.choices, default=Type.BRIDGE)
+    network = models.CharField(
+        max_length=100,
+        blank=True,
+        help_text="CIDR, or one of each family with a space between; empty only for `default`: switched off.",
+    )
+    every_node = models.BooleanField(default=True, help_text="On every node, also on those that join later.")
+    nodes = models.ManyToManyField(
+        Node, blank=True, related_name="+", help_text="Only on these, unless on every node."
+    )
+    ips_per_node = models.PositiveBigIntegerField(
+        default=1024, help_text="Addresses of a segment, rounded up to a power of two."
+    )
+    mask_per_node = models.CharField(
+        max_length=10,
+        blank=True,
+        help_text="Prefix length of a segment, one per CIDR; wins over the number of addresses.",
+    )
+    tunnel = models.CharField(max_length=8, choices=Tunnel.choices, default=Tunnel.AUTO)
+    tunnel_mode = models.CharField(max_length=8, choices=TunnelMode.choices, default=TunnelMode.IPIP)
+    tables = models.JSONField(
+        default=main_table, help_text="Routing tables that each get every route, by name or number."
+    )
+    dev = models.CharField(
+        max_length=15, blank=True, help_text="An existing bridge to use; empty: obr_NAME is made."
+    )
+    public = models.BooleanField(default=False, help_text="Traffic that leaves is not masqueraded.")
+    mtu = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Bytes; empty: what the underlay carries."
+    )
+    comment = models.CharField(max_length=255, blank=True)
+    tags = models.JSONField(default=list, blank=True)
+    version = models.PositiveIntegerField(default=1, editable=False)
+    created = models.DateTimeField(auto_now_add=True)
+    changed = models.DateTimeField(auto_now=True)
+
+    # The part of the desired state that all its nodes share, rendered once per change.
+    peers_digest = models.CharField(max_length=64, blank=True, editable=False)
+    peers_body = models.TextField(blank=True, editable=False)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def cidrs(self) -> list[IPNetwork]:
+        """The declared CIDRs, IPv4 first; none when switched off."""
+        return [IPNetwork(text) for text in self.network.split()]
+
+    @property
+    def size(self) -> int:
+        """All addresses, network and broadcast included."""
+        return sum(int(cidr.size) for cidr in self.cidrs)
+
+    @property
+    def device(self) -> str:
+        """The bridge; empty for types without one."""
+        return (self.dev or f"obr_{self.name}") if self.type in BRIDGES else ""
+
+    @property
+    def is_bridge(self) -> bool:
+        return self.type in BRIDGES
+
+    @property
+    def is_segmented(self) -> bool:
+        return self.type == Type.ROUTED_BRIDGE
+
+    @property
+    def grid(self) -> addressing.Grid:
+        """How the network is cut into segments."""
+        cidrs = self.cidrs
+        masks = [int(word) for word in self.mask_per_node.split()]
+        prefixes = masks or [
+            addressing.prefix_for(self.ips_per_node, addressing.bits(cidr)) for cidr in cidrs
+        ]
+        return addressing.Grid(tuple(cidrs), tuple(prefixes))
+
+    def scope(self) -> "models.QuerySet[Node]":
+        """The nodes that are to have it, in cluster order."""
+        return Node.objects.all() if self.every_node else self.nodes.all()
+
+
+class Segment(models.Model):
+    """What one node has of a network: its part of a routed_bridge, and its overrides.
+
+    A segment whose node went stays, without a node: that is how a freed slot is known and
+    reused last.
+    """
+
+    network = models.ForeignKey(Network, models.CASCADE, related_name="segments")
+    node = models.ForeignKey(Node, models.SET_NULL, null=True, blank=True, related_name="segments")
+    subnet = models.CharField(
+        max_length=100, blank=True, help_text="Of a routed_bridge: one CIDR per family."
+    )
+    declared = models.BooleanField(default=False, help_text="Given as subnet@NODE, not chosen.")
+    own_range = models.CharField(max_length=100, blank=True, help_text="Of a bridge: network@NODE.")
+    addr = models.CharField(
+        max_length=100, blank=True, help_text="The node's tunnel end and next hop for its peers."
+    )
+    gateway = models.CharField(
+        max_length=100, blank=True, help_text="Next hop of the peers towards this node."
+    )
+    released = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["network", "node"], name="one_segment_per_node"),
+            models.UniqueConstraint(
+                fields=["network", "subnet"], condition=~models.Q(subnet=""), name="one_node_per_segment"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subnet or self.own_range or 'overrides'} of {self.network} on {self.node or 'no node'}"
+
+    @property
+    def cidrs(self) -> list[IPNetwork]:
+        return [IPNetwork(text) for text in self.subnet.split()]
+
+
+class State(models.TextChoices):
+    RESERVED = "reserved"
+    REQUESTED = "requested"
+    ATTACHED = "attached"
+    RELEASING = "releasing"
+    LOST = "lost"
+
+
+class Learnt(models.TextChoices):
+    REQUEST = "request", "asked for through the control plane"
+    STORE = "store", "seen in a node's lease store"
+
+
+class Allocation(models.Model):
+    """One address of a network, in use or kept."""
+
+    network = models.ForeignKey(Network, models.CASCADE, related_name="allocations")
+    node = models.ForeignKey(Node, models.CASCADE, null=True, blank=True, related_name="allocations")
+    address = AddressField()
+    locality = models.BigIntegerField(
+        default=0,
+        editable=False,
+        help_text="The node for a local bridge, 0 for a network with one address space.",
+    )
+    service = models.CharField(max_length=255, blank=True, help_text="NS/svc/NAME.")
+    resource = models.CharField(max_length=63, blank=True, help_text="For instance ip#0.")
+    hostname = models.CharField(max_length=253, blank=True)
+    container = models.CharField(max_length=128, blank=True)
+    interface = models.CharField(max_length=15, blank=True)
+    netns = models.CharField(max_length=255, blank=True)
+    expose = models.JSONField(default=list, blank=True)
+    state = models.CharField(max_length=10, choices=State.choices)
+    learnt = models.CharField(max_length=8, choices=Learnt.choices)
+    since = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["network", "address", "locality"]
+        constraints = [
+            models.UniqueConstraint(fields=["network", "address", "locality"], name="one_holder_per_address")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.address} of {self.network}"

@@ -1,0 +1,60 @@
+"""Report -> allocations: what a node's lease stores hold appears as rows, and goes when it goes.
+
+Rows that were asked for through the control plane are not touched here.
+"""
+
+from collections.abc import Iterable
+
+from django.db import transaction
+from netaddr import IPAddress
+
+from networks.models import Allocation, Learnt, Network, State
+from nodes.models import Node
+from workers.report import Lease
+
+
+@transaction.atomic
+def follow(node: Node, leases: Iterable[Lease]) -> None:
+    """Make the node's rows learnt from its stores the same as ``leases``. Fixed number of queries."""
+    networks = {network.name: network for network in Network.objects.all()}
+    seen = {
+        (networks[lease.network].pk, IPAddress(lease.address)): lease
+        for lease in leases
+        if lease.network in networks
+    }
+    held = {
+        (row.network_id, row.address): row
+        for row in Allocation.objects.filter(node=node, learnt=Learnt.STORE)
+    }
+    gone = [row.pk for key, row in held.items() if key not in seen or _other_holder(row, seen[key])]
+    Allocation.objects.filter(pk__in=gone).delete()
+    kept = {key for key, row in held.items() if row.pk not in gone}
+    by_pk = {network.pk: network for network in networks.values()}
+    Allocation.objects.bulk_create(
+        [_row(node, by_pk[key[0]], key[1], lease) for key, lease in seen.items() if key not in kept],
+        # The same address asked for through the control plane is that row's business.
+        ignore_conflicts=True,
+        batch_size=500,
+    )
+
+
+def _other_holder(row: Allocation, lease: Lease) -> bool:
+    return (row.container, row.interface) != (lease.container, lease.interface)
+
+
+def _row(node: Node, network: Network, address: IPAddress, lease: Lease) -> Allocation:
+    return Allocation(
+        network=network,
+        node=node,
+        address=address,
+        locality=locality(network, node),
+        container=lease.container,
+        interface=lease.interface,
+        state=State.ATTACHED,
+        learnt=Learnt.STORE,
+    )
+
+
+def locality(network: Network, node: Node) -> int:
+    """The address space of an allocation: a local bridge has one per node."""
+    return 0 if network.is_segmented else node.pk

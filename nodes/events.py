@@ -1,0 +1,10 @@
+"""The one way to write an event."""
+
+from typing import Any
+
+from nodes.models import Event
+
+
+def record(actor: str, verb: str, kind: str, name: str, *, before: Any = None, after: Any = None) -> Event:
+    """Append an event; in the transaction of what it tells about, or not at all."""
+    return Event.objects.create(actor=actor, verb=verb, kind=kind, name=name, before=before, after=after)

@@ -1,0 +1,137 @@
+"""Cluster, node, token, report, event."""
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+
+
+def all_networks_allowed() -> list[str]:
+    return []
+
+
+class Cluster(models.Model):
+    """The one cluster of this control plane; its row is also the lock of every declaration."""
+
+    name = models.SlugField(max_length=63, default="cluster1")
+    dns = models.JSONField(default=list, blank=True, help_text="Addresses of the cluster's DNS servers.")
+    allowed_networks = models.JSONField(
+        default=all_networks_allowed,
+        blank=True,
+        help_text="CIDRs inside which networks may be declared; empty: anywhere.",
+    )
+    cni_plugins = models.CharField(max_length=255, default="/usr/lib/cni")
+    cni_config = models.CharField(max_length=255, default="/etc/cni/net.d")
+    look_interval = models.PositiveIntegerField(
+        default=30, help_text="Seconds between two looks of a node when nothing else triggers one."
+    )
+    version = models.PositiveIntegerField(default=1, editable=False)
+
+    class Meta:
+        verbose_name_plural = "cluster"
+        constraints = [models.CheckConstraint(condition=models.Q(pk=1), name="one_cluster")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def locked(cls) -> "Cluster":
+        """The cluster under its lock: whatever is declared goes one after the other."""
+        return cls.objects.select_for_update().get(pk=1)
+
+    @classmethod
+    def current(cls) -> "Cluster":
+        return cls.objects.get(pk=1)
+
+
+class Node(models.Model):
+    """A cluster member with a worker."""
+
+    name = models.CharField(max_length=63, unique=True)
+    position = models.PositiveIntegerField(unique=True, editable=False, help_text="Order of joining, from 0.")
+    addresses = models.JSONField(
+        default=list, help_text="Underlay addresses, as a look-up of the node's name would give them."
+    )
+    cni_plugins = models.CharField(max_length=255, blank=True, help_text="Directory; empty: the cluster's.")
+    cni_config = models.CharField(max_length=255, blank=True, help_text="Directory; empty: the cluster's.")
+    comment = models.CharField(max_length=255, blank=True)
+    joined = models.DateTimeField(auto_now_add=True)
+    version = models.PositiveIntegerField(default=1, editable=False)
+
+    desired_version = models.CharField(max_length=64, blank=True, editable=False)
+    applied_version = models.CharField(max_length=64, blank=True, editable=False)
+    last_seen = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        ordering = ["position"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Report(models.Model):
+    """The newest report of a node (shapes: ``workers.report.Report``)."""
+
+    node = models.OneToOneField(Node, models.CASCADE, primary_key=True)
+    received = models.DateTimeField()
+    sequence = models.BigIntegerField()
+    version = models.CharField(max_length=64, blank=True)
+    outcome = models.CharField(max_length=16)
+    milliseconds = models.FloatField()
+    routes = models.PositiveIntegerField()
+    findings = models.JSONField()
+    interfaces = models.JSONField()
+    leases = models.JSONField()
+    files = models.JSONField()
+    capabilities = models.JSONField()
+    last_plan = models.JSONField(help_text="What the last apply that changed something carried out.")
+    last_plan_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"report of {self.node_id} at {self.received}"
+
+
+class Token(models.Model):
+    """A secret that opens the API, for a person or for a node; only its hash is stored.
+
+    A node's token outlives the node, so that a worker that was away learns that it was
+    removed (410) and cleans up.
+    """
+
+    digest = models.CharField(max_length=64, unique=True, help_text="SHA-256 of the token.")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True)
+    node = models.ForeignKey(Node, models.SET_NULL, null=True, blank=True)
+    node_name = models.CharField(max_length=63, blank=True)
+    description = models.CharField(max_length=255, blank=True)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(user__isnull=False, node_name="")
+                | (models.Q(user__isnull=True) & ~models.Q(node_name="")),
+                name="token_of_user_or_node",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"token of {self.user or 'node ' + self.node_name}"
+
+
+class Event(models.Model):
+    """Append-only: who did what to what; also the audit log."""
+
+    at = models.DateTimeField(auto_now_add=True, db_index=True)
+    actor = models.CharField(max_length=150, help_text="User, or ``node NAME``.")
+    verb = models.CharField(max_length=32)
+    kind = models.CharField(max_length=32, help_text="``network``, ``node``, ``cluster``, ``token`` ...")
+    name = models.CharField(max_length=150)
+    before: Any = models.JSONField(null=True)
+    after: Any = models.JSONField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["kind", "name", "-id"], name="event_subject")]
+
+    def __str__(self) -> str:
+        return f"{self.actor} {self.verb} {self.kind} {self.name}"

@@ -1,0 +1,51 @@
+"""What a node said: stored as its newest report, and an event for what is worth remembering."""
+
+from dataclasses import asdict
+
+from django.db import transaction
+from django.utils import timezone
+
+from nodes import events
+from nodes.models import Node, Report
+from workers import report as wire
+
+
+@transaction.atomic
+def accept(node: Node, said: wire.Report) -> bool:
+    """Store a report; False: it is older than the newest one and was ignored."""
+    now = timezone.now()
+    held = Report.objects.select_for_update().filter(node=node).first()
+    if held is not None and held.sequence >= said.sequence:
+        return False
+    row = Report(
+        node=node,
+        received=now,
+        sequence=said.sequence,
+        version=said.version,
+        outcome=said.outcome,
+        milliseconds=said.milliseconds,
+        routes=said.routes,
+        findings=[asdict(finding) for finding in said.findings],
+        interfaces=[asdict(interface) for interface in said.interfaces],
+        leases=[asdict(lease) for lease in said.leases],
+        files=said.files,
+        capabilities=said.capabilities,
+        last_plan=list(said.changes) if said.changes or held is None else held.last_plan,
+        last_plan_at=now if said.changes else (held.last_plan_at if held else None),
+    )
+    row.save(force_insert=held is None)
+    Node.objects.filter(pk=node.pk).update(last_seen=now, applied_version=said.version)
+    _remember(node, said, held)
+    return True
+
+
+def _remember(node: Node, said: wire.Report, held: Report | None) -> None:
+    actor = f"node {node.name}"
+    if said.drift:
+        events.record(actor, "repaired", "node", node.name, after=list(said.drift))
+    elif said.changes:
+        events.record(actor, "applied", "node", node.name, after=list(said.changes))
+    before = {str(wire.Finding(**finding)) for finding in held.findings} if held else set()
+    after = {str(finding) for finding in said.findings}
+    if after != before:
+        events.record(actor, "reported", "node", node.name, before=sorted(before), after=sorted(after))

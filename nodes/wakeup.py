@@ -1,0 +1,35 @@
+"""Wake-ups: a Celery task that tells a node "look again". Carries no state, waits for nobody."""
+
+from collections.abc import Iterable
+
+from netadmin import broker
+
+EXPIRES = 60.0
+"""Seconds after which a wake-up is stale: the timer has looked by then."""
+
+
+def wake_on_commit(nodes: Iterable[str]) -> None:
+    """Wake these nodes once what was declared is committed."""
+    if names := sorted(set(nodes)):
+        broker.on_commit(wake_up, names)
+
+
+def wake_up(names: list[str]) -> None:
+    """Publish one message per node; what is still in a queue is replaced, so the queue of a
+    node that is away never holds more than one. Raises kombu's OperationalError."""
+    amqp = broker.app.amqp
+    message = amqp.create_task_message(task_id="look", name=broker.TASK, args=(), kwargs={}, expires=EXPIRES)
+    with broker.app.connection_for_write() as connection:
+        channel = connection.default_channel
+        channel.client.delete(*(f"node.{name}" for name in names))
+        producer = amqp.Producer(channel, auto_declare=False)
+        with producer.batch(max_size=500):
+            for name in names:
+                producer.publish(
+                    message.body,
+                    headers=message.headers,
+                    serializer="json",
+                    exchange="",
+                    routing_key=f"node.{name}",
+                    **message.properties,
+                )
