@@ -10,8 +10,8 @@ from typing import Any
 from django.db import transaction
 
 from netadmin.problems import Fault, InUse, Problem, StaleVersion
-from networks import desired, rules, segments
-from networks.declaration import Declaration, EveryNode
+from networks import addressing, desired, rules, segments
+from networks.declaration import Declaration
 from networks.models import BUILT_IN, DEFAULT_RANGES, Allocation, Network, Segment, Type
 from nodes import events, wakeup
 from nodes.models import Cluster, Node
@@ -216,7 +216,7 @@ def _make_room(network: Network, overridden: list[Segment]) -> None:
         ours = next((other for other in overridden if other.pk == row.pk), None)
         if ours is not None and ours.declared:
             continue
-        if any(rules.addressing.overlap(cidr, taken) for cidr in row.cidrs for taken in declared):
+        if any(addressing.overlap(cidr, taken) for cidr in row.cidrs for taken in declared):
             if row.node_id is None:
                 row.delete()
             else:
@@ -228,6 +228,3 @@ def _make_room(network: Network, overridden: list[Segment]) -> None:
 
 def _publish(network: Network) -> None:
     wakeup.wake_on_commit(node.name for node in desired.publish([network]))
-
-
-__all__ = ["Declaration", "EveryNode", "change", "declare", "withdraw"]

@@ -24,6 +24,8 @@ LARGEST_TABLE = 2**32 - 1
 SMALLEST_MTU = {4: 576, 6: 1280}
 """RFC 791 and RFC 8200."""
 LARGEST_MTU = 65535
+SMALLEST_ASKED = addressing.SMALLEST_SEGMENT - 1
+"""``ips_per_node``: 3 is rounded up to 4."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +48,13 @@ def check(network: Network, around: Surroundings) -> list[Fault]:
     if faults:
         return faults
     faults += [*_network(network), *_device(network, around), *_tables(network), *_mtu(network)]
+    faults += _overrides(network, around)
     if any(fault.field == "network" for fault in faults):
         return faults
     faults += [*_allowed(network, around), *_overlap(network, around)]
     if network.is_segmented and network.network:
         grid_faults = list(_grid(network, around))
         faults += grid_faults or [*_subnets(network, around)]
-    faults += _overrides(network, around)
     return faults
 
 
@@ -201,8 +203,7 @@ def _tables(network: Network) -> Iterator[Fault]:
 def _mtu(network: Network) -> Iterator[Fault]:
     if network.mtu is None:
         return
-    versions = [int(word.count(":") > 0) * 2 + 4 for word in network.network.split()]
-    smallest = max((SMALLEST_MTU[version] for version in versions), default=SMALLEST_MTU[4])
+    smallest = SMALLEST_MTU[6 if ":" in network.network else 4]
     if not smallest <= network.mtu <= LARGEST_MTU:
         yield Fault(
             "mtu",
@@ -213,34 +214,27 @@ def _mtu(network: Network) -> Iterator[Fault]:
 
 
 def _grid(network: Network, around: Surroundings) -> Iterator[Fault]:
+    """How the network is cut: each step only when the one before makes sense."""
+    yield from list(_segment_size(network)) or list(_prefixes(network)) or _room(network, around)
+
+
+def _segment_size(network: Network) -> Iterator[Fault]:
     cidrs = network.cidrs
-    words = network.mask_per_node.split()
-    if not all(word.isdecimal() for word in words) or len(words) not in (0, len(cidrs)):
+    masks = network.mask_per_node.split()
+    if not all(mask.isdecimal() for mask in masks) or len(masks) not in (0, len(cidrs)):
         yield Fault(
             "mask_per_node",
             network.mask_per_node,
             "is not one prefix length per CIDR of the network",
             f"Give {' '.join('24' if cidr.version == 4 else '64' for cidr in cidrs)}, for instance",
         )
-        return
-    if not words and network.ips_per_node < SMALLEST_ASKED:
+    elif not masks and network.ips_per_node < SMALLEST_ASKED:
         yield Fault(
             "ips_per_node",
             str(network.ips_per_node),
             "is too small: a segment needs 4 addresses (network, bridge, one container, broadcast)",
-            "Use 4 or more",
+            f"Use {addressing.SMALLEST_SEGMENT} or more",
         )
-        return
-    yield from _prefixes(network)
-    if not words and any(p < c.prefixlen for p, c in zip(network.grid.prefixes, cidrs, strict=True)):
-        return
-    if any(True for _ in _prefixes(network)):
-        return
-    yield from _room(network, around)
-
-
-SMALLEST_ASKED = addressing.SMALLEST_SEGMENT - 1
-"""3 is rounded up to 4."""
 
 
 def _prefixes(network: Network) -> Iterator[Fault]:

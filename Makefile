@@ -1,0 +1,60 @@
+# make demo [ARGS=--once]   a cluster of three nodes on this machine, with the web pages
+# make test                 everything: lint, types, import contracts, all tests
+# make lint                 without root: style, types, import contracts
+# Every target sets up what it needs; `make test` runs its parts two at a time.
+
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+SANDBOX := $(BIN)/python -m lab.sandbox --
+PARTS := check-lint check-types check-contracts check-django \
+         test-units test-worker test-postgresql test-pages test-kernel test-lab
+
+.PHONY: demo test lint setup-run setup-test $(PARTS)
+
+demo: setup-run
+	@exec $(BIN)/python -m lab.demo $(ARGS)
+
+test: setup-test
+	@$(MAKE) --no-print-directory -j2 --output-sync=target --keep-going $(PARTS)
+
+lint: check-lint check-types check-contracts
+
+setup-run:
+	@deploy/setup.sh run
+
+setup-test:
+	@deploy/setup.sh test
+
+check-lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+check-types:
+	$(BIN)/mypy netadmin networks nodes workers lab
+
+check-contracts:
+	$(BIN)/lint-imports
+
+check-django:
+	NETADMIN_DATA_DIR=$$(mktemp -d) $(BIN)/python manage.py makemigrations --check --dry-run
+	NETADMIN_DATA_DIR=$$(mktemp -d) $(BIN)/python manage.py check --fail-level WARNING
+	NETADMIN_DATA_DIR=$$(mktemp -d) $(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
+
+test-units:
+	$(PYTEST) tests/pure tests/networks tests/api tests/commands
+
+test-postgresql:
+	$(BIN)/python -m tests.postgres -- $(PYTEST) tests/networks tests/api
+
+test-pages:
+	$(PYTEST) tests/pages
+
+# These make devices, routes and firewall rules: in network namespaces of their own.
+test-worker:
+	$(SANDBOX) $(PYTEST) tests/worker
+
+test-kernel:
+	$(SANDBOX) $(PYTEST) tests/kernel
+
+test-lab:
+	$(SANDBOX) $(PYTEST) tests/lab
