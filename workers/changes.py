@@ -5,9 +5,10 @@ An *owned* object is a frozen dataclass of one of the kinds (``kernel/*.py``,
 apart by: two objects of one kind with equal keys cannot exist side by side.
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Hashable, Protocol
+from typing import Protocol
 
 from workers.report import Finding
 

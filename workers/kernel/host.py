@@ -1,0 +1,88 @@
+"""What a node has, whoever made it: the ground on which networks are built."""
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+DEFAULT_MTU = 1500
+"""Bytes; where no link holds the node's address yet (Ethernet)."""
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An address that a link has, with its prefix length, and the number that says who put it there."""
+
+    address: str
+    protocol: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One network interface as the kernel has it; counters since it was made."""
+
+    index: int
+    name: str
+    kind: str
+    """``bridge``, ``veth``, ``loopback``, ... ; empty for hardware."""
+    mac: str
+    mtu: int
+    up: bool
+    ours: bool = False
+    network: str = ""
+    """Of a link of ours: the network it was made for."""
+    addresses: tuple[Held, ...] = ()
+    """In the kernel's order: IPv4 first, and there the first is the primary one."""
+    rx_bytes: int = 0
+    tx_bytes: int = 0
+    rx_packets: int = 0
+    tx_packets: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One node's links by name, routing tables by name, and other people's CNI files."""
+
+    links: Mapping[str, Link]
+    tables: Mapping[str, int] = field(default_factory=lambda: {"main": 254})
+    confs: Mapping[str, str] = field(default_factory=dict)
+    """Path of a CNI configuration that is not ours, and the network name it gives."""
+
+    def underlay_mtu(self, addresses: Iterable[str]) -> int:
+        """MTU of the link that holds the first of the node's own addresses that any link holds."""
+        holders = {
+            held.address.partition("/")[0]: link for link in self.links.values() for held in link.addresses
+        }
+        return next((holders[address].mtu for address in addresses if address in holders), DEFAULT_MTU)
+
+    def subnets(self) -> list[tuple[IPNetwork, str]]:
+        """Subnets that links which are up are connected to, the narrowest first; not through our own."""
+        found = [
+            (subnet(held.address), link.name)
+            for link in self.links.values()
+            if link.up and not link.ours and link.kind != "loopback"
+            for held in link.addresses
+        ]
+        return sorted(found, key=lambda item: item[0].prefixlen, reverse=True)
+
+
+@lru_cache(maxsize=1 << 16)
+def subnet(cidr: str) -> IPNetwork:
+    """The network of an address with prefix length; raises ValueError when it is none."""
+    return ipaddress.ip_network(cidr, strict=False)
+
+
+@lru_cache(maxsize=1 << 16)
+def address(text: str) -> IPAddress:
+    """An address; raises ValueError when it is none."""
+    return ipaddress.ip_address(text)
+
+
+def first_address(cidr: str) -> str:
+    """The bridge's address in a segment or range: the first one, with the prefix length."""
+    network = subnet(cidr)
+    offset = 1 if network.num_addresses > 1 else 0
+    return f"{network[offset]}/{network.prefixlen}"

@@ -1,0 +1,168 @@
+"""The door to the kernel's links, addresses and routes: one raw AF_NETLINK socket.
+
+    send     256 requests a datagram -> the kernel works them off in order, inside send()
+             -> answers come only for the ones it refused, told apart by sequence number
+    dump     one request -> many messages, filtered in the kernel (NETLINK_GET_STRICT_CHK)
+    listen   a socket that hears what anybody changes
+
+No acknowledgement is asked for, so 256 errors, as many as a default receive buffer holds,
+are the most that can come back at once, and none is lost. The kernel goes on after an
+error and handles a datagram inside one system call: a kill cannot split it. A socket
+belongs for ever to the network namespace it was made in. Sources: netlink(7), RFC 3549.
+"""
+
+import errno
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from itertools import count
+from struct import unpack_from
+from types import TracebackType
+from typing import Self
+
+from workers.kernel.messages import HEADER, LINK_HEADER, Flag, Request, Type, attributes, text, to_text
+
+BATCH = 256
+ATTEMPTS = 100
+BUFFER = 1 << 17
+
+SOL_NETLINK = 270
+NETLINK_ADD_MEMBERSHIP, NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK = 1, 10, 11, 12
+NETLINK_ROUTE, NETLINK_NETFILTER = 0, 12
+NLM_F_DUMP_INTR, NLM_F_CAPPED, NLM_F_ACK_TLVS = 0x10, 0x100, 0x200
+NLMSGERR_ATTR_MSG = 1
+IFLA_IFNAME = 3
+
+Message = tuple[int, int, int, int, bytes]
+"""Type, flags, sequence number, port id of who caused it, body."""
+
+
+class NetlinkError(OSError):
+    """The kernel refused a request; ``strerror`` is its own sentence where it gave one."""
+
+
+class Netlink:
+    """One socket for requests of one thread."""
+
+    def __init__(self) -> None:
+        self._socket = _open(NETLINK_ROUTE)
+        for option in (NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK):
+            self._socket.setsockopt(SOL_NETLINK, option, 1)
+        self._sequence = count(1)
+
+    @property
+    def port(self) -> int:
+        """Port id: events of routes and IPv4 addresses say which port caused them."""
+        return int(self._socket.getsockname()[0])
+
+    def send(self, requests: Sequence[Request]) -> list[NetlinkError | None]:
+        """Carry out in order; per request None or why the kernel refused it."""
+        outcome: list[NetlinkError | None] = []
+        for start in range(0, len(requests), BATCH):
+            outcome += self._send(requests[start : start + BATCH])
+        return outcome
+
+    def dump(self, request: Request) -> list[bytes]:
+        """Bodies of all messages that answer; again from the start when the kernel changed meanwhile."""
+        for _ in range(ATTEMPTS):
+            answer = self._dump(Request(request.type, Flag.DUMP, request.body))
+            if answer is not None:
+                return answer
+        raise NetlinkError(errno.EINTR, f"{request.type.name} was interrupted by changes {ATTEMPTS} times")
+
+    def index(self, device: str) -> int:
+        """The number of the device; raises NetlinkError ENODEV when there is none."""
+        body = LINK_HEADER.pack(0, 0, 0, 0, 0) + text(IFLA_IFNAME, device)
+        sequence = next(self._sequence)
+        self._socket.send(Request(Type.GETLINK, Flag(0), body).bytes(sequence))
+        for kind, flags, answered, _, answer in self._replies():
+            if answered != sequence:
+                continue
+            if kind == Type.ERROR:
+                raise _error(flags, answer)
+            return int(LINK_HEADER.unpack_from(answer)[2])
+        raise NetlinkError(errno.ENODEV, f"no answer about device {device}")
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _send(self, requests: Sequence[Request]) -> list[NetlinkError | None]:
+        sequences = [next(self._sequence) for _ in requests]
+        self._socket.send(b"".join(request.bytes(n) for request, n in zip(requests, sequences, strict=True)))
+        refused = {
+            sequence: _error(flags, body)
+            for kind, flags, sequence, _, body in self._replies()
+            if kind == Type.ERROR
+        }
+        return [refused.get(sequence) for sequence in sequences]
+
+    def _dump(self, request: Request) -> list[bytes] | None:
+        sequence = next(self._sequence)
+        self._socket.send(request.bytes(sequence))
+        bodies: list[bytes] = []
+        interrupted = False
+        while True:
+            for kind, flags, answered, _, body in messages(self._socket.recv(BUFFER)):
+                if answered != sequence:
+                    continue
+                interrupted |= bool(flags & NLM_F_DUMP_INTR)
+                if kind == Type.ERROR:
+                    raise _error(flags, body)
+                if kind == Type.DONE:
+                    if unpack_from("=i", body)[0] < 0:
+                        raise _error(flags, body)
+                    return None if interrupted else bodies
+                bodies.append(body)
+
+    def _replies(self) -> Iterator[Message]:
+        """All that waits: the kernel has answered before send() returns."""
+        while True:
+            try:
+                data = self._socket.recv(BUFFER, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            yield from messages(data)
+
+
+def listen(protocol: int, groups: Sequence[int]) -> socket.socket:
+    """A socket that hears the multicast groups of ``protocol``; never blocks."""
+    listener = _open(protocol)
+    for group in groups:
+        listener.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
+    listener.setblocking(False)
+    return listener
+
+
+def messages(data: bytes) -> Iterator[Message]:
+    """The messages of one datagram."""
+    start = 0
+    while start + HEADER.size <= len(data):
+        length, kind, flags, sequence, port = HEADER.unpack_from(data, start)
+        yield kind, flags, sequence, port, data[start + HEADER.size : start + length]
+        start += (length + 3) & ~3
+
+
+def _open(protocol: int) -> socket.socket:
+    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+    opened.bind((0, 0))
+    return opened
+
+
+def _error(flags: int, body: bytes) -> NetlinkError:
+    """nlmsgerr: the error, the header it answers (its body too unless capped), then attributes."""
+    (code,) = unpack_from("=i", body)
+    sentence = os.strerror(-code)
+    if flags & NLM_F_ACK_TLVS:
+        (length,) = unpack_from("=I", body, 4)
+        start = 4 + (HEADER.size if flags & NLM_F_CAPPED else (length + 3) & ~3)
+        if said := attributes(body, start).get(NLMSGERR_ATTR_MSG):
+            sentence = to_text(said)
+    return NetlinkError(-code, sentence)

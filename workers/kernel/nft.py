@@ -1,0 +1,122 @@
+"""The door to nftables: libnftables by ctypes, text in and text out. No process is started.
+
+    replace    add, delete and define the table in one transaction: no packet sees half of it,
+               and a refused one leaves the old table
+    listing    the table as nft writes it, without counters
+    canonical  how nft would list a text: it is loaded in a network namespace of a thread
+               that ends, so no table of nft's spellings has to be kept
+
+Listings are compared, not what was written: nft sorts, merges and renames. Source:
+libnftables(3).
+"""
+
+import ctypes
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from types import TracebackType
+from typing import Self
+
+STATELESS = 1 << 2
+CLONE_NEWNET = 0x40000000
+
+
+class NftError(Exception):
+    """nft refused; the message is its own, on one line."""
+
+
+class Nft:
+    """One context for one thread, in the network namespace it was made in."""
+
+    def __init__(self) -> None:
+        self._library = _library()
+        self._context = self._library.nft_ctx_new(0)
+        self._library.nft_ctx_buffer_output(self._context)
+        self._library.nft_ctx_buffer_error(self._context)
+        self._library.nft_ctx_output_set_flags(self._context, STATELESS)
+
+    def replace(self, table: str, text: str) -> None:
+        """Put ``text``, the definition of ``table``, in the place of what is there; raises NftError."""
+        self._run(f"table inet {table}\ndelete table inet {table}\n{text}")
+
+    def remove(self, table: str) -> None:
+        """Take the table away; raises NftError."""
+        self._run(f"delete table inet {table}\n")
+
+    def listing(self, table: str) -> str:
+        """The table as nft writes it; empty when there is none."""
+        if f"table inet {table}\n" not in self._run("list tables inet\n"):
+            return ""
+        return self._run(f"list table inet {table}\n")
+
+    def canonical(self, table: str, text: str) -> str:
+        """How nft lists ``text`` once it is loaded; raises NftError when it would refuse it."""
+        return _canonical(table, text)
+
+    def close(self) -> None:
+        self._library.nft_ctx_free(self._context)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run(self, commands: str) -> str:
+        if self._library.nft_run_cmd_from_buffer(self._context, commands.encode()):
+            said: bytes = self._library.nft_ctx_get_error_buffer(self._context)
+            lines = said.decode(errors="replace").splitlines()
+            errors = [line.partition("Error: ")[2] for line in lines if "Error: " in line]
+            raise NftError("; ".join(errors or lines) or "nft refused without a word")
+        output: bytes = self._library.nft_ctx_get_output_buffer(self._context)
+        return output.decode()
+
+
+@lru_cache(maxsize=8)
+def _canonical(table: str, text: str) -> str:
+    def load() -> str:
+        with Nft() as nft:
+            nft.replace(table, text)
+            return nft.listing(table)
+
+    return _in_namespace(load)
+
+
+def _in_namespace(work: Callable[[], str]) -> str:
+    """The result of ``work`` in a thread with a network namespace of its own, which ends with it."""
+
+    def run() -> str:
+        if _libc().unshare(CLONE_NEWNET):
+            code = ctypes.get_errno()
+            raise OSError(
+                code, f"{os.strerror(code)}: nft needs a network namespace to try in, CAP_SYS_ADMIN"
+            )
+        return work()
+
+    with ThreadPoolExecutor(1, thread_name_prefix="nft-canonical") as thread:
+        return thread.submit(run).result()
+
+
+@lru_cache(maxsize=1)
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+@lru_cache(maxsize=1)
+def _library() -> ctypes.CDLL:
+    library = ctypes.CDLL("libnftables.so.1")
+    library.nft_ctx_new.restype = ctypes.c_void_p
+    library.nft_ctx_get_output_buffer.restype = ctypes.c_char_p
+    library.nft_ctx_get_error_buffer.restype = ctypes.c_char_p
+    context = [ctypes.c_void_p]
+    library.nft_ctx_new.argtypes = [ctypes.c_uint32]
+    library.nft_ctx_output_set_flags.argtypes = [*context, ctypes.c_uint]
+    library.nft_run_cmd_from_buffer.argtypes = [*context, ctypes.c_char_p]
+    for name in ("nft_ctx_buffer_output", "nft_ctx_buffer_error", "nft_ctx_free"):
+        getattr(library, name).argtypes = context
+    for name in ("nft_ctx_get_output_buffer", "nft_ctx_get_error_buffer"):
+        getattr(library, name).argtypes = context
+    return library

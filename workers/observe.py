@@ -1,0 +1,166 @@
+"""What is there: the host, the objects that are ours, and those of others that are in the way.
+
+    links, addresses, routes of ours, switches, firewall, CNI files -> Observed
+
+Routes are dumped by their protocol number, so that thousands of routes of others cost
+next to nothing; those of others are only looked for where a wanted one is missing.
+"""
+
+import errno
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from workers.changes import Owned
+from workers.cni import confs, directory
+from workers.config import Settings
+from workers.document import Document
+from workers.kernel import addresses, links, routes
+from workers.kernel.addresses import Address
+from workers.kernel.door import Kernel
+from workers.kernel.firewall import Firewall
+from workers.kernel.host import Held, Host, Link
+from workers.kernel.messages import INET, INET6, family
+from workers.kernel.routes import Route
+from workers.kernel.sysctls import Sysctl
+from workers.objects import conf_directory, wanted
+from workers.report import Interface
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    ours: list[Owned]
+    foreign: list[Owned]
+    """Only what has the key of a wanted object that is not there as ours."""
+    host: Host
+
+    @property
+    def routes(self) -> int:
+        """How many routes of ours the kernel has."""
+        return sum(isinstance(one, Route) for one in self.ours)
+
+    @property
+    def files(self) -> dict[str, str]:
+        """CNI configuration files of ours: name to content."""
+        return {one.path.rpartition("/")[2]: one.content for one in self.ours if isinstance(one, confs.Conf)}
+
+    @property
+    def interfaces(self) -> tuple[Interface, ...]:
+        """Every interface, for the report."""
+        return tuple(_interface(link) for link in self.host.links.values())
+
+
+def observe(document: Document | None, settings: Settings, kernel: Kernel) -> Observed:
+    """Look once; raises OSError when the kernel does not answer.
+
+    Without a document everything of ours is found and nothing of others is in the way.
+    """
+    files = [
+        confs.decode(path, text) for path, text in directory.read(_directories(document, settings)).items()
+    ]
+    host = _host(settings, kernel, {conf.path: conf.network for conf, is_ours in files if not is_ours})
+    desired = wanted(document, host, settings)[0] if document else []
+    present = _routes(settings, kernel, host)
+    held = _addresses(host)
+    ours: list[Owned] = [
+        *(one for link in host.links.values() for one in links.ours(link, settings.group)),
+        *_switches(desired, kernel),
+        *(one for one in held if one.protocol == settings.protocol),
+        *_firewall(desired, settings, kernel),
+        *present,
+        *(conf for conf, is_ours in files if is_ours),
+    ]
+    keys = {one.key for one in desired}
+    foreign: list[Owned] = [
+        *(links.foreign(link) for link in host.links.values() if not links.is_ours(link)),
+        *(one for one in held if one.protocol != settings.protocol),
+        *_routes_in_the_way(desired, present, settings, kernel, host),
+        *(confs.foreign(conf) for conf, is_ours in files if not is_ours),
+    ]
+    return Observed(ours, [one for one in foreign if one.key in keys], host)
+
+
+def _directories(document: Document | None, settings: Settings) -> list[str]:
+    """The declared one; unless the node fixes it, also those where an earlier document may have put files."""
+    declared = conf_directory(document, settings)
+    if settings.cni_config:
+        return [declared]
+    return list(dict.fromkeys(path for path in (declared, *confs.DIRECTORIES) if path))
+
+
+def _host(settings: Settings, kernel: Kernel, others: Mapping[str, str]) -> Host:
+    held: dict[int, list[Held]] = {}
+    for body in kernel.netlink.dump(addresses.DUMP):
+        index, one = addresses.decode(body)
+        held.setdefault(index, []).append(one)
+    found = [links.decode(body, settings.group) for body in kernel.netlink.dump(links.DUMP)]
+    by_name = {link.name: replace(link, addresses=tuple(held.get(link.index, ()))) for link in found}
+    return Host(by_name, kernel.procfs.tables(), others)
+
+
+def _addresses(host: Host) -> list[Address]:
+    return [
+        Address(link.name, held.address, held.protocol, link.network)
+        for link in host.links.values()
+        for held in link.addresses
+    ]
+
+
+def _switches(desired: Iterable[Owned], kernel: Kernel) -> list[Sysctl]:
+    """Those that are wanted, with the value they have: they are set, never set back."""
+    switches = [(one, kernel.procfs.read(one.name)) for one in desired if isinstance(one, Sysctl)]
+    return [replace(one, value=value) for one, value in switches if value is not None]
+
+
+def _firewall(desired: Iterable[Owned], settings: Settings, kernel: Kernel) -> list[Firewall]:
+    """Our table; as the text that is wanted when nft lists both alike."""
+    listing = kernel.nft.listing(settings.nft_table)
+    for one in desired:
+        if isinstance(one, Firewall) and listing == kernel.nft.canonical(settings.nft_table, one.text):
+            return [one]
+    return [Firewall(settings.nft_table, listing)] if listing else []
+
+
+def _routes(settings: Settings, kernel: Kernel, host: Host) -> list[Route]:
+    names = {link.index: link.name for link in host.links.values()}
+    bodies = [
+        body for kind in (INET, INET6) for body in kernel.netlink.dump(routes.dump(kind, settings.protocol))
+    ]
+    decoded = (routes.decode(body, names) for body in bodies)
+    return [route for route in decoded if route.protocol == settings.protocol]
+
+
+def _routes_in_the_way(
+    desired: Iterable[Owned], present: Iterable[Route], settings: Settings, kernel: Kernel, host: Host
+) -> list[Route]:
+    """Routes of others with the key of a wanted one that is missing."""
+    there = {route.key for route in present}
+    missing = [one for one in desired if isinstance(one, Route) and one.key not in there]
+    four = [route for route in missing if family(route.dst) == INET]
+    refusals = kernel.netlink.send([routes.is_taken(route) for route in four])
+    taken = [route for route, no in zip(four, refusals, strict=True) if no and no.errno == errno.EEXIST]
+    suspects = taken + [route for route in missing if family(route.dst) == INET6]
+    names = {link.index: link.name for link in host.links.values()}
+    keys = {route.key for route in suspects}
+    return [
+        route
+        for kind, table in sorted({(family(route.dst), route.table) for route in suspects})
+        for body in kernel.netlink.dump(routes.dump(kind, table=table))
+        for route in [routes.decode(body, names)]
+        if route.key in keys and route.protocol != settings.protocol
+    ]
+
+
+def _interface(link: Link) -> Interface:
+    return Interface(
+        name=link.name,
+        kind=link.kind,
+        mac=link.mac,
+        mtu=link.mtu,
+        up=link.up,
+        ours=link.ours,
+        addresses=tuple(held.address for held in link.addresses),
+        rx_bytes=link.rx_bytes,
+        tx_bytes=link.tx_bytes,
+        rx_packets=link.rx_packets,
+        tx_packets=link.tx_packets,
+    )

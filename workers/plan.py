@@ -1,0 +1,80 @@
+"""What to change, from what is there to what is wanted.
+
+    desired  ours  foreign
+        |      |      |
+        +--- by key --+
+        |
+        add / change in the order of KINDS, then remove in reverse order
+
+The new comes before the old goes, so traffic that a change does not concern loses no
+packet. What needs a device that somebody else holds is left as it is: one conflict is
+reported, not what follows from it. Pure: no I/O.
+"""
+
+from collections.abc import Hashable, Iterable
+
+from workers.changes import Change, Owned, Plan, Verb
+from workers.cni.confs import Conf
+from workers.kernel.addresses import Address
+from workers.kernel.firewall import Firewall
+from workers.kernel.links import Bridge, Up
+from workers.kernel.routes import Route
+from workers.kernel.sysctls import Sysctl
+from workers.report import Finding
+
+KINDS = (Bridge, Sysctl, Up, Address, Firewall, Route, Conf)
+"""The order of apply. A link is made down and its switches are set before it is up; a file
+appears when its bridge works."""
+
+Objects = dict[Hashable, Owned]
+
+
+def plan(desired: Iterable[Owned], ours: Iterable[Owned], foreign: Iterable[Owned] = ()) -> Plan:
+    """The changes in order, and what is in their way.
+
+    Of ``foreign`` only objects with the key of a desired one matter. One that equals it does
+    its service; any other is a conflict, since the kernel would refuse ours or, worse,
+    replace theirs.
+    """
+    wanted, present, others = _by_key(desired), _by_key(ours), _by_key(foreign)
+    there = {**others, **present}
+    blocked = [one for key, one in wanted.items() if key not in present and there.get(key, one) != one]
+    devices = {one.name for one in blocked if isinstance(one, Bridge)}
+    free = [one for one in wanted.values() if one not in blocked and one.needs not in devices]
+    made = [change for one in free if (change := _made(one, there.get(one.key)))]
+    findings = tuple(_conflict(one, there[one.key]) for one in blocked if one.needs not in devices)
+    return Plan((*sorted(made, key=_rank), *_removals(wanted, present)), findings)
+
+
+def _by_key(objects: Iterable[Owned]) -> Objects:
+    return {one.key: one for one in objects}
+
+
+def _made(one: Owned, there: Owned | None) -> Change | None:
+    if there is None:
+        return Change(Verb.ADD, one)
+    return None if there == one else Change(Verb.CHANGE, one, there)
+
+
+def _removals(wanted: Objects, present: Objects) -> list[Change]:
+    """What lives on a removed device goes with it."""
+    gone = {key: one for key, one in present.items() if key not in wanted}
+    devices = {one.name for one in gone.values() if isinstance(one, Bridge)}
+    removals = [
+        Change(Verb.REMOVE, one) for one in gone.values() if isinstance(one, Conf) or one.needs not in devices
+    ]
+    return sorted(removals, key=_rank, reverse=True)
+
+
+def _rank(change: Change) -> int:
+    return KINDS.index(type(change.object))
+
+
+def _conflict(one: Owned, other: Owned) -> Finding:
+    return Finding(
+        code="conflict",
+        network=one.network,
+        subject=str(one),
+        why=f"{other} is in the way and not ours; it was left alone",
+        remedy="Remove it if nobody needs it, or declare the network otherwise",
+    )
