@@ -32,7 +32,9 @@ class Cache:
         except FileNotFoundError:
             return None
         except (OSError, DocumentError) as error:
-            raise CacheError(f"{self.path}: {error}. It is ignored until the control plane answers") from error
+            raise CacheError(
+                f"{self.path}: {error}. It is ignored until the control plane answers"
+            ) from error
 
     def write(self, body: bytes) -> None:
         """Keep ``body``; raises OSError."""
@@ -49,6 +51,6 @@ def verify(body: bytes, node: str) -> Document:
     found = document.parse(body)
     if found.node != node:
         raise DocumentError(
-            f"it is for node {found.node!r}, this is {node!r}; set NETADMIN_NODE and NETADMIN_TOKEN of one node"
+            f"it is for node {found.node!r}, not {node!r}; set NETADMIN_NODE and NETADMIN_TOKEN of one node"
         )
     return found

@@ -1,0 +1,181 @@
+"""The worker of one node.
+
+    python -m workers [--config FILE]           stay, and keep the network as declared
+    python -m workers [--config FILE] once      look and repair once, then end
+    python -m workers [--config FILE] plan      print what would be done; change nothing
+
+Exit status: 0 all is as declared, 1 something is left to do, 2 it could not start.
+"""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workers import cache, config, files, logs
+from workers.agent import Agent
+from workers.cache import Cache, CacheError
+from workers.config import Settings, SettingsError
+from workers.control import Control, ControlError
+from workers.document import Document, DocumentError
+from workers.kernel.door import Kernel
+from workers.reconcile import look, reconcile
+from workers.watch import Watch
+
+if TYPE_CHECKING:
+    from workers.app import Listener
+
+DONE, LEFT, UNFIT = 0, 1, 2
+STOP = 0.9
+"""Seconds that a stop waits for the broker's side, then for a run that is under way: both may be
+abandoned at any point, and a stop must not take longer than two."""
+CAP_NET_ADMIN = 12
+log = logging.getLogger("netadmin.worker")
+
+
+class Unfit(Exception):
+    """The worker cannot work here; says why and the remedy."""
+
+
+def main(arguments: list[str]) -> int:
+    options = _options(arguments)
+    try:
+        settings = config.load(os.environ, options.config)
+        _require_rights()
+        return {"run": run, "once": once, "plan": plan}[options.do](settings)
+    except (SettingsError, Unfit) as error:
+        print(f"netadmin worker: {error}", file=sys.stderr)
+        return UNFIT
+
+
+def run(settings: Settings) -> int:
+    """Until SIGTERM or SIGINT. The network stays as it is."""
+    _be_the_only_one(settings)
+    logs.start()
+    signalled = _signals()
+    with Watch() as watch:
+        agent = Agent(settings, watch)
+        log.info("started", extra={"node": settings.node, "url": settings.url})
+        agent.start()
+        listener = _listener(settings, agent.look)
+        os.read(signalled, 1)
+        log.info("stopping; the network stays as it is")
+        agent.stop()
+        if listener:
+            listener.stop(STOP)
+        agent.join(STOP)
+    return DONE
+
+
+def once(settings: Settings) -> int:
+    """One run, from the newest document that can be had."""
+    _be_the_only_one(settings)
+    document = _document(settings)
+    with Kernel() as kernel:
+        outcome = reconcile(document, settings, kernel)
+    _print(outcome.changes, "changed")
+    _print(outcome.left, "NOT changed")
+    _print(outcome.findings, "problem")
+    print(f"{settings.node} version {document.version[:12]}: {_status(len(outcome.left))}")
+    return LEFT if outcome.left else DONE
+
+
+def plan(settings: Settings) -> int:
+    """What ``once`` would do."""
+    document = _document(settings)
+    with Kernel() as kernel:
+        _, todo = look(document, settings, kernel)
+    _print(todo.changes, "would")
+    _print(todo.findings, "problem")
+    print(f"{settings.node} version {document.version[:12]}: {_status(len(todo.changes))}")
+    return LEFT if todo else DONE
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    about, _, usage = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        prog="python -m workers",
+        description=about,
+        epilog=usage,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("do", nargs="?", choices=["run", "once", "plan"], default="run")
+    parser.add_argument(
+        "--config", type=Path, help=f"settings; without it {config.DEFAULT_FILE}, if it is there"
+    )
+    return parser.parse_args(arguments)
+
+
+def _require_rights() -> None:
+    status = Path("/proc/self/status").read_text()
+    effective = int(status.partition("CapEff:")[2].split()[0], 16)
+    if not effective >> CAP_NET_ADMIN & 1:
+        raise Unfit("needs CAP_NET_ADMIN to build networks; start it as root, or from its systemd unit")
+
+
+def _be_the_only_one(settings: Settings) -> None:
+    """Two workers on one node would count each other's work as drift."""
+    path = settings.state_dir / "lock"
+    try:
+        settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        free = files.lock(path)
+    except OSError as error:
+        raise Unfit(
+            f"NETADMIN_STATE_DIR={settings.state_dir}: cannot be written ({error.strerror})"
+        ) from error
+    if not free:
+        raise Unfit(f"another worker holds {path}; it looks by itself, and 'plan' may run beside it")
+
+
+def _listener(settings: Settings, look: Callable[[], None]) -> "Listener | None":
+    """The broker's side; None without a broker. Celery is imported only now: half a second after
+    the agent was started, and not at all where the timer alone drives the worker."""
+    if not settings.broker_url:
+        return None
+    from workers.app import Listener
+
+    listener = Listener(settings, look)
+    listener.start()
+    return listener
+
+
+def _signals() -> int:
+    """A descriptor that becomes readable at SIGTERM or SIGINT, from now on."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    return reader
+
+
+def _document(settings: Settings) -> Document:
+    """From the control plane, else the cached one; raises Unfit when there is neither."""
+    cached = Cache(settings.state_dir, settings.node)
+    try:
+        return cache.verify(Control(settings).document("") or b"", settings.node)
+    except (ControlError, DocumentError) as error:
+        print(f"from the cache: {error}")
+    try:
+        if document := cached.read():
+            return document
+    except CacheError as error:
+        raise Unfit(str(error)) from error
+    raise Unfit(f"there is no document, and none in {cached.path}; nothing is touched")
+
+
+def _print(lines: Iterable[object], what: str) -> None:
+    for line in lines:
+        print(f"{what}: {line}")
+
+
+def _status(left: int) -> str:
+    return f"{left} to do" if left else "all is as declared"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

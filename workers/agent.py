@@ -1,0 +1,205 @@
+"""Triggers to runs, one at a time.
+
+    start, timer ------------------------------+
+    kernel, firewall, files, leases (watch) ---+--> one run: reconcile -> report
+    document, wake-up (courier) ---------------+
+                                 ^                        |
+                control plane <--+-- courier <------------+
+
+A run never waits for HTTP and HTTP never for a run: the courier has its own thread. What
+happens while a run is under way coalesces to one more. A run that fails is reported and
+tried again; the thread goes on for as long as the process does.
+"""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Hashable
+from pathlib import Path
+
+from workers import files, reporting
+from workers.cache import Cache, CacheError
+from workers.changes import Change
+from workers.cni.store import Store
+from workers.config import Settings
+from workers.control import Control
+from workers.courier import Courier, Desired
+from workers.damping import Damping
+from workers.kernel.door import Kernel
+from workers.objects import conf_directory
+from workers.observe import observe
+from workers.reconcile import Outcome, reconcile
+from workers.report import Finding, Report
+from workers.watch import EVENTS, Watch
+
+SHARE = 4
+"""Looks that events ask for and that find nothing to do take at most 1 / (1 + SHARE) of the time:
+a routing daemon beside us may change its own routes a thousand times a second."""
+FIRST_RETRY = 1.0
+"""Seconds until what the kernel refused is tried again; doubled up to the look interval."""
+LOOK_INTERVAL = 30.0
+"""Seconds; until a document says otherwise."""
+PROBLEMS = 5
+"""How many of a run's new problems are logged one by one."""
+
+log = logging.getLogger("netadmin.agent")
+
+
+class Agent(threading.Thread):
+    def __init__(self, settings: Settings, watch: Watch) -> None:
+        super().__init__(name="agent", daemon=True)
+        self._settings = settings
+        self._watch = watch
+        self._cache = Cache(settings.state_dir, settings.node)
+        self._store = Store(settings.cni_store)
+        self._damping = Damping()
+        cached = self._restored()
+        self._courier = Courier(Control(settings), self._cache, cached, lambda reasons: watch.wake(*reasons))
+        self._applied = cached.version
+        """The version of which a difference is drift: applied before, here or by an earlier process."""
+        self._left: set[Hashable] = set()
+        self._told: Report | None = None
+        self._problems: set[Finding] = set()
+        self._failures = 0
+        self._timer = self._retry = self._resume = 0.0
+        self._stopping = False
+
+    def look(self) -> None:
+        """A wake-up: the control plane has something new. For any thread; returns at once."""
+        self._courier.ask("wake-up")
+
+    def stop(self) -> None:
+        """End after the run that is under way. The network stays as it is. For any thread."""
+        self._stopping = True
+        self._courier.stop()
+        self._watch.wake("stop")
+
+    def run(self) -> None:
+        self._courier.start()
+        while not self._stopping:
+            self._courier.ask("start")
+            try:
+                with Kernel() as kernel:
+                    self._serve(kernel)
+            except Exception as error:
+                log.exception("a run failed; the network stays as it is until the next")
+                self._post(reporting.failed(self._settings, self._courier.desired, error))
+                self._failures += 1
+                self._watch.pause(self._backoff())
+
+    def _serve(self, kernel: Kernel) -> None:
+        """Runs, until told to stop; raises what a run raises."""
+        reasons = {"start"}
+        while not self._stopping:
+            self._turn(kernel, reasons)
+            reasons = self._next()
+
+    def _turn(self, kernel: Kernel, reasons: set[str]) -> None:
+        """One run, and what follows from how it went."""
+        start = time.monotonic()
+        desired = self._courier.desired
+        if "timer" in reasons:
+            self._courier.ask("timer")
+        self._follow(desired)
+        if desired.document is None:
+            outcome = Outcome((), (), (), observe(None, self._settings, kernel), 0.0)
+        else:
+            outcome = reconcile(desired.document, self._settings, kernel, self._watch.forget)
+        drift = self._drift(desired, outcome)
+        self._plan_next(reasons, outcome, start)
+        self._tell(reasons, desired, outcome, drift)
+
+    def _follow(self, desired: Desired) -> None:
+        """Watch the directories as they are now; a plugin may have made one meanwhile."""
+        config = conf_directory(desired.document, self._settings)
+        places = {Path(config): "files"} if config else {}
+        places[self._store.directory] = "leases"
+        for place in places:
+            place.mkdir(parents=True, exist_ok=True)
+        self._watch.follow({**places, **dict.fromkeys(self._store.networks(), "leases")})
+
+    def _drift(self, desired: Desired, outcome: Outcome) -> tuple[Change, ...]:
+        """The changes that nobody declared: not of a new version, not a second try of what was refused."""
+        known = desired.version == self._applied
+        drift = [change for change in outcome.changes if known and change.object.key not in self._left]
+        self._applied = desired.version
+        self._left = {change.object.key for change in outcome.left}
+        return tuple(drift)
+
+    def _plan_next(self, reasons: set[str], outcome: Outcome, start: float) -> None:
+        """When the timer, a retry and the next event may lead to a run."""
+        now = time.monotonic()
+        self._damping.calm(now)
+        if not reasons <= {*EVENTS, "retry"}:
+            self._timer = now + self._interval() * random.uniform(0.9, 1.0)
+        self._resume = now
+        if reasons <= EVENTS:
+            self._damping.note(outcome.changes, now)
+            self._resume += self._damping.pause if outcome.changes else SHARE * (now - start)
+        self._failures = self._failures + 1 if outcome.left else 0
+        self._retry = now + self._backoff() if outcome.left else self._timer
+
+    def _next(self) -> set[str]:
+        """Sleep until there is a reason for a run."""
+        due = min(self._timer, self._retry)
+        rest = min(self._resume, due) - time.monotonic()
+        if rest > 0 and (reasons := self._watch.pause(rest)):
+            return reasons
+        if reasons := self._watch.wait(due - time.monotonic()):
+            return reasons
+        return {"timer"} if due == self._timer else {"retry"}
+
+    def _tell(self, reasons: set[str], desired: Desired, outcome: Outcome, drift: tuple[Change, ...]) -> None:
+        """Log what was done, and report it; when nothing is new, only the timer's look is reported."""
+        if desired.removed and not outcome.left:
+            self._cache.drop()
+        report = reporting.report(
+            self._settings, desired, outcome, drift, self._damping.findings, self._store.leases()
+        )
+        self._log(report, reasons)
+        if desired.removed or (desired.document is None and "start" in reasons):
+            return
+        if reasons & {"timer", "wake-up"} or report.changes or not reporting.same(report, self._told):
+            self._post(report)
+
+    def _post(self, report: Report) -> None:
+        self._told = report
+        self._courier.post(report)
+
+    def _restored(self) -> Desired:
+        """What the last process left in the cache; a file that is damaged is as good as none."""
+        if self._settings.state_dir.is_dir():
+            files.sweep(self._settings.state_dir)
+        try:
+            return Desired(self._cache.read())
+        except CacheError as error:
+            log.error("%s", error)
+            remedy = "Nothing, if the control plane answers; else look at the disk"
+            return Desired(findings=(Finding("cache", "", str(self._cache.path), str(error), remedy),))
+
+    def _interval(self) -> float:
+        document = self._courier.desired.document
+        return max(document.look_interval, 1.0) if document else LOOK_INTERVAL
+
+    def _backoff(self) -> float:
+        return min(FIRST_RETRY * 2.0 ** min(self._failures - 1, 10), self._interval())
+
+    def _log(self, report: Report, reasons: set[str]) -> None:
+        """One line for a run that changed something, and the problems that were not there before."""
+        if report.changes:
+            fields = {
+                "version": report.version[:12],
+                "changes": len(report.changes),
+                "drift": len(report.drift),
+                "ms": report.milliseconds,
+                "because": ",".join(sorted(reasons)),
+                "first": f"{report.changes[0]!r}",
+            }
+            log.info("repaired" if report.drift else "applied", extra=fields)
+        new = [finding for finding in report.findings if finding not in self._problems]
+        for finding in new[:PROBLEMS]:
+            log.warning("%s", finding)
+        if len(new) > PROBLEMS:
+            log.warning("and %d more problems; all are in the report", len(new) - PROBLEMS)
+        self._problems = set(report.findings)

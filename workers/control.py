@@ -1,0 +1,139 @@
+"""The control plane over HTTP, as one node sees it.
+
+    GET  URL/api/v1/nodes/NAME/desired/   If-None-Match: "VERSION"  -> 200 document, 304
+    POST URL/api/v1/nodes/NAME/report/    report                    -> 204
+
+    ControlError
+    |- Away      no answer, 5xx, 404, a redirect: keep everything, try again
+    |- Denied    401, 403: the token is not taken: keep everything, a person has to act
+    |- Refused   the report is not taken as it is: sending it again is of no use
+    `- Gone      410 with a problem document: this node was removed from the cluster
+
+``Gone`` takes a network away, so a bare 410 of some proxy on the way is only ``Away``.
+"""
+
+import json
+from urllib.parse import quote
+
+import urllib3
+
+from workers.config import Settings
+
+CONNECT_SECONDS = 3.0
+READ_SECONDS = 15.0
+PROBLEM = "application/problem+json"
+ONCE_MORE = urllib3.Retry(
+    connect=0, read=1, status=0, other=0, allowed_methods=None, respect_retry_after_header=False
+)
+"""Only for a kept connection that the other side has closed meanwhile; waiting is the caller's."""
+
+
+class ControlError(Exception):
+    """The control plane did not do what it was asked; ``str()`` is a sentence with the remedy."""
+
+
+class Away(ControlError):
+    def __init__(self, sentence: str, retry_after: float = 0.0) -> None:
+        super().__init__(sentence)
+        self.retry_after = retry_after
+        """Seconds the control plane asks for; 0: it did not say."""
+
+
+class Denied(ControlError):
+    pass
+
+
+class Refused(ControlError):
+    pass
+
+
+class Gone(ControlError):
+    pass
+
+
+class Control:
+    """One kept connection; used by one thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._base = f"{settings.url}/api/v1/nodes/{quote(settings.node, safe='')}"
+        self._pool = urllib3.PoolManager(
+            num_pools=1,
+            maxsize=1,
+            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+            headers={"Authorization": f"Token {settings.token}", "User-Agent": "netadmin-worker"},
+        )
+
+    def document(self, known: str) -> bytes | None:
+        """The document's bytes; None when its version still is ``known``. Raises ControlError."""
+        headers = {"If-None-Match": f'"{known}"'} if known else {}
+        response = self._ask("GET", "desired", headers, None)
+        if response.status == 304 and known:
+            return None
+        if response.status != 200:
+            raise _refusal(response)
+        return response.data
+
+    def report(self, body: bytes) -> None:
+        """Hand a report in. Raises ControlError."""
+        response = self._ask("POST", "report", {"Content-Type": "application/json"}, body)
+        if response.status not in (200, 202, 204):
+            raise _refusal(response)
+
+    def close(self) -> None:
+        self._pool.clear()
+
+    def _ask(
+        self, method: str, what: str, headers: dict[str, str], body: bytes | None
+    ) -> urllib3.BaseHTTPResponse:
+        url = f"{self._base}/{what}/"
+        try:
+            return self._pool.request(
+                method,
+                url,
+                headers={**self._pool.headers, **headers},
+                body=body,
+                redirect=False,
+                retries=ONCE_MORE,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise Away(
+                f"{url}: {_reason(error)}; check NETADMIN_URL and that the control plane runs"
+            ) from error
+
+
+def _reason(error: urllib3.exceptions.HTTPError) -> str:
+    """The cause, without the object that urllib3 names first."""
+    text = str(getattr(error, "reason", None) or error)
+    return text.partition("): ")[2] or text
+
+
+def _refusal(response: urllib3.BaseHTTPResponse) -> ControlError:
+    problem = _problem(response)
+    said = f"{response.status} {problem or response.reason or ''}".strip()
+    if response.status in (401, 403):
+        return Denied(f"{said}; make a new token (manage.py node token NAME) and put it into NETADMIN_TOKEN")
+    if response.status == 410 and problem is not None:
+        return Gone(f"{said}; the node was removed from the cluster")
+    if response.status in (400, 413, 415, 422):
+        return Refused(f"{said}; worker and control plane may be of different releases")
+    if 300 <= response.status < 400:
+        return Away(f"{said} to {response.headers.get('Location')}; set NETADMIN_URL to where it really is")
+    if response.status == 404:
+        return Away(f"{said}; check NETADMIN_NODE and NETADMIN_URL")
+    return Away(said, _seconds(response.headers.get("Retry-After", "")))
+
+
+def _problem(response: urllib3.BaseHTTPResponse) -> str | None:
+    """What a problem document (RFC 9457) says; None when the answer is none."""
+    if not response.headers.get("Content-Type", "").startswith(PROBLEM):
+        return None
+    try:
+        problem = json.loads(response.data)
+        return str(problem.get("detail") or problem.get("title") or "")[:300]
+    except (ValueError, AttributeError):
+        return None
+
+
+def _seconds(text: str) -> float:
+    """Retry-After as a number of seconds (RFC 9110 10.2.3); a date is not looked at. At most a minute."""
+    return min(float(text), 60.0) if text.isdecimal() else 0.0

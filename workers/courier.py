@@ -1,0 +1,220 @@
+"""The thread that talks to the control plane, so that no repair ever waits for HTTP.
+
+    ask(reason)  -> GET  -> verified -> cache -> desired -> wake(reasons)
+    post(report) -> one slot, the newest wins -> POST, again until it is taken
+
+One back-off serves both: while the control plane is away the node keeps its network, and
+what was done meanwhile is told when it is back.
+"""
+
+import dataclasses
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from workers import cache, report
+from workers.cache import Cache
+from workers.control import Away, Control, ControlError, Gone, Refused
+from workers.document import Document, DocumentError
+from workers.report import Finding, Report
+
+LONGEST_PAUSE = 30.0
+"""Seconds between two attempts while the control plane is away; the first pause is half a second."""
+BETWEEN_REPORTS = 0.5
+"""Seconds: containers that come and go by the dozen make one report, not dozens."""
+SENTENCES = 1000
+"""How many changes of reports that were not taken are carried over to the next."""
+
+log = logging.getLogger("netadmin.control")
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What the control plane last said that this node must have."""
+
+    document: Document | None = None
+    """None: never read one. That is not an empty one: nothing may be removed for it."""
+    removed: bool = False
+    """The node is no longer in the cluster; ``document`` is empty then."""
+    findings: tuple[Finding, ...] = ()
+    """What was wrong with a document that could not be taken."""
+
+    @property
+    def version(self) -> str:
+        return self.document.version if self.document else ""
+
+    def without_networks(self, node: str) -> "Desired":
+        """The node was removed: an empty document, in the directories of the last one."""
+        last = self.document or Document("", "", node, (), LONGEST_PAUSE, "", "", (), ())
+        return Desired(dataclasses.replace(last, version="", ranges=(), networks=()), removed=True)
+
+
+class Courier(threading.Thread):
+    """``ask``, ``post`` and ``stop`` are for any thread; a request under way is not waited for."""
+
+    def __init__(
+        self, control: Control, store: Cache, desired: Desired, wake: Callable[[set[str]], None]
+    ) -> None:
+        super().__init__(name="courier", daemon=True)
+        self.desired = desired
+        """Replaced as a whole, before ``wake`` is called."""
+        self._control = control
+        self._cache = store
+        self._wake = wake
+        self._asked: set[str] = set()
+        self._mail: Report | None = None
+        self._state = ""
+        self._failures = 0
+        self._not_before = 0.0
+        self._report_not_before = 0.0
+        self._stopped = False
+        self._changed = threading.Condition()
+
+    def ask(self, reason: str) -> None:
+        """Fetch the document, and wake the agent if it changed.
+
+        A ``wake-up`` wakes it in any case, and does not wait for a back-off to end.
+        """
+        with self._changed:
+            self._asked.add(reason)
+            if reason == "wake-up":
+                self._not_before = 0.0
+            self._changed.notify()
+
+    def post(self, newest: Report) -> None:
+        """Hand in ``newest`` as soon as possible, in place of one that is still waiting."""
+        with self._changed:
+            self._mail = merged(self._mail, newest)
+            self._changed.notify()
+
+    def stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify()
+
+    def run(self) -> None:
+        while not self._stopped:
+            asked, mail = self._next()
+            try:
+                if asked:
+                    self.fetch(asked)
+                elif mail:
+                    self._hand_in(mail)
+            except Refused as error:
+                log.error("a report was not taken: %s", error)
+            except ControlError as error:
+                self._failed(error)
+            except Exception:
+                log.exception("failed; the network stays as it is")
+                self._back_off()
+        self._control.close()
+
+    def fetch(self, asked: set[str]) -> None:
+        """Ask for the document once. Raises ControlError; ``desired`` then is as it was, or removed."""
+        before = self.desired
+        try:
+            body = self._control.document("" if before.removed else before.version)
+        except Gone:
+            if not before.removed:
+                self.desired = before.without_networks(self._cache.node)
+            raise
+        except ControlError:
+            self.ask("again")
+            raise
+        else:
+            self._answered()
+            if body is not None:
+                self.desired = self._taken(body)
+        finally:
+            if self.desired != before:
+                self._wake(asked | {"document"})
+            elif "wake-up" in asked:
+                self._wake(asked)
+
+    def _next(self) -> tuple[set[str], Report | None]:
+        """Sleep until there is something to do; documents come before reports."""
+        with self._changed:
+            while not self._stopped:
+                now = time.monotonic()
+                fetch_in = self._not_before - now
+                report_in = max(fetch_in, self._report_not_before - now)
+                if self._asked and fetch_in <= 0:
+                    asked, self._asked = self._asked, set()
+                    return asked, None
+                if self._mail and report_in <= 0:
+                    mail, self._mail = self._mail, None
+                    return set(), mail
+                pauses = ([fetch_in] if self._asked else []) + ([report_in] if self._mail else [])
+                self._changed.wait(min(pauses, default=None))
+        return set(), None
+
+    def _taken(self, body: bytes) -> Desired:
+        """The document in force from now on; one that is not whole or not this node's changes nothing."""
+        try:
+            document = cache.verify(body, self._cache.node)
+        except DocumentError as error:
+            remedy = "The last good one stays in force"
+            refused = Finding("document", "", "desired-state document", str(error), remedy)
+            return self._with(self.desired.document, refused)
+        try:
+            self._cache.write(body)
+        except OSError as error:
+            remedy = "Make room, or the node has no network after a restart without the control plane"
+            unwritten = Finding(
+                "cache", "", str(self._cache.path), f"cannot be written ({error.strerror})", remedy
+            )
+            return self._with(document, unwritten)
+        return Desired(document)
+
+    def _with(self, document: Document | None, finding: Finding) -> Desired:
+        if finding not in self.desired.findings:
+            log.warning("%s", finding)
+        return Desired(document, findings=(finding,))
+
+    def _hand_in(self, mail: Report) -> None:
+        self._report_not_before = time.monotonic() + BETWEEN_REPORTS
+        try:
+            self._control.report(report.dump(mail))
+        except Gone:
+            self.ask("again")
+        except Refused:
+            raise
+        except ControlError:
+            with self._changed:
+                self._mail = merged(mail, self._mail) if self._mail else mail
+            raise
+        else:
+            self._answered()
+
+    def _answered(self) -> None:
+        if self._state:
+            log.info("the control plane answers again")
+        self._state, self._failures = "", 0
+
+    def _failed(self, error: ControlError) -> None:
+        """Say once what keeps the control plane from being of use, and wait longer each time."""
+        state = type(error).__name__
+        if state != self._state:
+            log.warning("%s", error)
+        self._state = state
+        self._back_off(error.retry_after if isinstance(error, Away) else LONGEST_PAUSE)
+
+    def _back_off(self, at_least: float = 0.0) -> None:
+        self._failures += 1
+        pause = min(0.5 * 2 ** min(self._failures - 1, 10), LONGEST_PAUSE) * random.uniform(0.75, 1.0)
+        self._not_before = time.monotonic() + max(pause, at_least)
+
+
+def merged(older: Report | None, newer: Report) -> Report:
+    """``newer``, with the changes that ``older`` would have told."""
+    if older is None or not older.changes:
+        return newer
+    return dataclasses.replace(
+        newer,
+        outcome="applied" if newer.outcome == "unchanged" else newer.outcome,
+        changes=(older.changes + newer.changes)[-SENTENCES:],
+        drift=(older.drift + newer.drift)[-SENTENCES:],
+    )

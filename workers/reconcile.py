@@ -1,0 +1,86 @@
+"""The straight line, once: from what is there to what must be there.
+
+    observe -> wanted -> plan -> apply -> observe again ... until the plan is empty
+
+A plan is made of what was seen, and an apply changes what is seen (a bridge that is new
+gives its routes a device), so the line is walked again until nothing is left to do or a
+round leaves the same things undone. The last look is also what the report tells.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from workers.apply import apply
+from workers.changes import Change, Plan
+from workers.config import Settings
+from workers.document import Document
+from workers.kernel.door import Kernel
+from workers.objects import wanted
+from workers.observe import Observed, observe
+from workers.plan import plan
+from workers.report import Finding
+
+ROUNDS = 4
+"""More than any document needs; a bound, so that a fight with somebody else ends."""
+
+log = logging.getLogger("netadmin.reconcile")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one run found, did, and left."""
+
+    changes: tuple[Change, ...]
+    """Carried out, in order."""
+    left: tuple[Change, ...]
+    """Still to do: the kernel refused them. Empty: the node is as the document says."""
+    findings: tuple[Finding, ...]
+    observed: Observed
+    """After the last change."""
+    milliseconds: float
+    """From the start of the look to the end of the apply."""
+
+
+def look(document: Document, settings: Settings, kernel: Kernel) -> tuple[Observed, Plan]:
+    """What is there, and what would have to be done; changes nothing."""
+    observed = observe(document, settings, kernel)
+    desired, findings = wanted(document, observed.host, settings)
+    made = plan(desired, observed.ours, observed.foreign)
+    return observed, Plan(made.changes, (*findings, *made.findings))
+
+
+def reconcile(
+    document: Document, settings: Settings, kernel: Kernel, before_look: Callable[[], None] = lambda: None
+) -> Outcome:
+    """Make the node what the document says.
+
+    ``before_look`` is called when a look begins: of what happened earlier, nothing needs
+    another run. Raises what the kernel's doors raise when they cannot look at all.
+    """
+    start = time.monotonic()
+    before_look()
+    observed, todo = look(document, settings, kernel)
+    done: list[Change] = []
+    refused: list[Finding] = []
+    end = time.monotonic()
+    for _ in range(ROUNDS):
+        if not todo:
+            break
+        refused = apply(todo, kernel)
+        end = time.monotonic()
+        before_look()
+        tried = todo
+        observed, todo = look(document, settings, kernel)
+        undone = set(todo.changes)
+        done += [change for change in tried.changes if change not in undone]
+        if todo.changes == tried.changes:
+            break
+    return Outcome(
+        changes=tuple(done),
+        left=todo.changes,
+        findings=(*todo.findings, *(refused if todo else ())),
+        observed=observed,
+        milliseconds=round((end - start) * 1000, 3),
+    )

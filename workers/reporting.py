@@ -1,0 +1,95 @@
+"""What one run found and did, as the report that goes to the control plane."""
+
+import dataclasses
+import os
+import platform
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from workers import VERSION
+from workers.changes import Change
+from workers.cni import plugins
+from workers.config import Settings
+from workers.courier import Desired
+from workers.objects import conf_directory
+from workers.reconcile import Outcome
+from workers.report import Finding, Lease, Report
+
+
+def report(
+    settings: Settings,
+    desired: Desired,
+    outcome: Outcome,
+    drift: Iterable[Change],
+    findings: Iterable[Finding],
+    leases: tuple[Lease, ...],
+) -> Report:
+    """The whole report of a run; ``findings`` are those that the run itself does not know of."""
+    capabilities = _capabilities(settings, desired)
+    no_plugin = plugins.missing(plugins.directory(settings, desired.document))
+    observed = outcome.observed
+    return Report(
+        node=settings.node,
+        sequence=time.time_ns(),
+        version=desired.version,
+        outcome=_outcome(desired, outcome),
+        changes=tuple(map(str, outcome.changes)),
+        drift=tuple(map(str, drift)),
+        findings=(*desired.findings, *outcome.findings, *findings, *no_plugin),
+        interfaces=observed.interfaces,
+        routes=observed.routes,
+        leases=leases,
+        files=observed.files,
+        capabilities=capabilities,
+        milliseconds=outcome.milliseconds,
+    )
+
+
+def failed(settings: Settings, desired: Desired, error: Exception) -> Report:
+    """The report of a run that ended with an exception."""
+    remedy = "The worker tries again; its log has the details"
+    finding = Finding("failed", "", f"worker of {settings.node}", f"{type(error).__name__}: {error}", remedy)
+    return Report(
+        node=settings.node,
+        sequence=time.time_ns(),
+        version=desired.version,
+        outcome="failed",
+        findings=(*desired.findings, finding),
+        capabilities=_capabilities(settings, desired),
+    )
+
+
+def same(one: Report, other: Report | None) -> bool:
+    """Whether the second tells nothing that the first did not, but for counters and times."""
+    return other is not None and _essence(one) == _essence(other)
+
+
+def _essence(of: Report) -> Report:
+    interfaces = tuple(
+        dataclasses.replace(one, rx_bytes=0, tx_bytes=0, rx_packets=0, tx_packets=0) for one in of.interfaces
+    )
+    outcome = "unchanged" if of.outcome == "applied" else of.outcome
+    return dataclasses.replace(
+        of, sequence=0, milliseconds=0, outcome=outcome, changes=(), drift=(), interfaces=interfaces
+    )
+
+
+def _outcome(desired: Desired, outcome: Outcome) -> str:
+    if desired.document is None:
+        return "no-document"
+    if outcome.left:
+        return "failed"
+    return "applied" if outcome.changes else "unchanged"
+
+
+def _capabilities(settings: Settings, desired: Desired) -> dict[str, Any]:
+    place = plugins.directory(settings, desired.document)
+    return {
+        "kernel": os.uname().release,
+        "worker": VERSION,
+        "python": platform.python_version(),
+        "plugins": list(plugins.names(place)),
+        "cni_plugins": str(place),
+        "cni_config": conf_directory(desired.document, settings),
+    }
