@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from celery import Celery
 from django.conf import settings
@@ -18,16 +19,21 @@ from kombu import Exchange, Queue
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from netadmin import embedded_broker
+from netadmin.environment import Environment, kept_secret
+
 log = logging.getLogger(__name__)
 
 TASK = "netadmin.look"
 
 
 def url() -> str:
-    """The configured broker, or the embedded one's UNIX socket."""
-    return (
-        settings.ENVIRONMENT.broker_url or f"redis+socket://{settings.ENVIRONMENT.data_dir / 'broker.sock'}"
-    )
+    """The configured broker, or the embedded one's UNIX socket, as the user ``control``."""
+    environment: Environment = settings.ENVIRONMENT
+    if environment.broker_url:
+        return environment.broker_url
+    secret = kept_secret(embedded_broker.secret_path(environment))
+    return f"redis+socket://control:{secret}@{quote(str(embedded_broker.socket_path(environment)))}"
 
 
 def queue(node: str) -> Queue:

@@ -5,6 +5,8 @@ A secret may be given as NAME, or as NAME_FILE with the path of a file that hold
 
 import os
 import secrets
+import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +38,7 @@ class Environment:
 
 def load() -> Environment:
     """Read and check every variable; raises EnvironmentProblem."""
-    data_dir = Path(os.environ.get("NETADMIN_DATA_DIR", ROOT / "var"))
+    data_dir = Path(os.environ.get("NETADMIN_DATA_DIR", ROOT / "var")).resolve()
     port = os.environ.get("NETADMIN_BROKER_PORT", "6379")
     if not port.isdecimal() or not 1 <= int(port) <= 65535:
         raise EnvironmentProblem(
@@ -48,7 +50,7 @@ def load() -> Environment:
         broker_url=_secret("NETADMIN_BROKER_URL"),
         broker_bind=_list("NETADMIN_BROKER_BIND", "127.0.0.1"),
         broker_port=int(port),
-        secret_key=_secret("NETADMIN_SECRET_KEY") or _kept_key(data_dir),
+        secret_key=_secret("NETADMIN_SECRET_KEY") or kept_secret(data_dir / "secret_key"),
         allowed_hosts=_list("NETADMIN_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]"),
         trusted_origins=_list("NETADMIN_TRUSTED_ORIGINS", ""),
         debug=os.environ.get("NETADMIN_DEBUG", "") == "1",
@@ -71,15 +73,17 @@ def _secret(name: str) -> str:
         ) from error
 
 
-def _kept_key(data_dir: Path) -> str:
-    """The embedded default makes its key once and keeps it beside its database, mode 0600."""
-    path = data_dir / "secret_key"
+def kept_secret(path: Path) -> str:
+    """A secret that is made once and kept in a file that only we read.
+
+    The file appears whole under its name: of several processes that start at once, one makes
+    it and all read the same.
+    """
     if not path.exists():
-        data_dir.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:  # another process of the same start was faster
-            return path.read_text().strip()
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(50))
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent) as fresh:  # mode 0600
+            fresh.write(secrets.token_urlsafe(50))
+            fresh.flush()
+            with suppress(FileExistsError):
+                os.link(fresh.name, path)
     return path.read_text().strip()

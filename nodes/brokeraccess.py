@@ -17,9 +17,9 @@ def node_rules(node: str, digest: str) -> list[str]:
 
 
 def access_list(control_digest: str) -> str:
-    """The whole access list as a file of the embedded broker: everybody else may only ping."""
+    """The whole access list as a file of the embedded broker: everybody else may nothing."""
     lines = [
-        "user default on nopass resetkeys resetchannels -@all +ping",
+        "user default off resetpass resetkeys resetchannels -@all",
         f"user control on #{control_digest} resetchannels ~node.* -@all "
         + " ".join(
             (*LOGIN, "+lpush", "+del", "+multi", "+exec", "+acl|setuser", "+acl|deluser", "+info", "+llen")
