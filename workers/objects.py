@@ -11,8 +11,8 @@ from workers.changes import Owned
 from workers.cni import confs
 from workers.config import Settings
 from workers.document import DesiredNetwork, Document
+from workers.host import DEFAULT_MTU, Host, Link, first_address
 from workers.kernel import addresses, firewall, links, routes, sysctls
-from workers.kernel.host import DEFAULT_MTU, Host, Link, first_address
 from workers.report import Finding
 
 BRIDGED = ("bridge", "routed_bridge")
@@ -32,7 +32,7 @@ def wanted(document: Document, host: Host, settings: Settings) -> tuple[list[Own
     built = [network for network in bridged if network not in missing]
     for network in built:
         mtu = _mtu(network, document, host)
-        objects += [*links.wanted(network, mtu, settings.group, host), *sysctls.wanted(network)]
+        objects += [*links.wanted(network, mtu, settings.group, host), *sysctls.wanted(network, host)]
         objects += addresses.wanted(network, settings.protocol)
         objects.append(_conf(network, document, settings, mtu))
         findings += _other_addresses(network, host.links.get(network.device), settings.protocol)
@@ -49,7 +49,8 @@ def wanted(document: Document, host: Host, settings: Settings) -> tuple[list[Own
 
 def conf_directory(document: Document | None, settings: Settings) -> str:
     """Where CNI files go; empty when neither the settings nor a document say so."""
-    return settings.cni_config or (document.cni_config if document else "")
+    declared = (document.cni_config or confs.DIRECTORIES[0]) if document else ""
+    return settings.cni_config or declared
 
 
 def _conf(network: DesiredNetwork, document: Document, settings: Settings, mtu: int) -> confs.Conf:
@@ -129,5 +130,5 @@ def _same_names(networks: Sequence[DesiredNetwork], host: Host) -> list[Finding]
             remedy="Remove it, or rename one of the two networks",
         )
         for path, name in sorted(host.confs.items())
-        if name in names
+        if name in names and not path.endswith(f"/{name}{confs.SUFFIX}")
     ]

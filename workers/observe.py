@@ -14,11 +14,11 @@ from workers.changes import Owned
 from workers.cni import confs, directory
 from workers.config import Settings
 from workers.document import Document
+from workers.host import Held, Host, Link
 from workers.kernel import addresses, links, routes
 from workers.kernel.addresses import Address
 from workers.kernel.door import Kernel
 from workers.kernel.firewall import Firewall
-from workers.kernel.host import Held, Host, Link
 from workers.kernel.messages import INET, INET6, family
 from workers.kernel.routes import Route
 from workers.kernel.sysctls import Sysctl
@@ -57,7 +57,11 @@ def observe(document: Document | None, settings: Settings, kernel: Kernel) -> Ob
     files = [
         confs.decode(path, text) for path, text in directory.read(_directories(document, settings)).items()
     ]
-    host = _host(settings, kernel, {conf.path: conf.network for conf, is_ours in files if not is_ours})
+    beside = f"{conf_directory(document, settings)}/"
+    others = {
+        conf.path: conf.network for conf, is_ours in files if not is_ours and conf.path.startswith(beside)
+    }
+    host = _host(settings, kernel, others)
     desired = wanted(document, host, settings)[0] if document else []
     present = _routes(settings, kernel, host)
     held = _addresses(host)
@@ -94,7 +98,7 @@ def _host(settings: Settings, kernel: Kernel, others: Mapping[str, str]) -> Host
         held.setdefault(index, []).append(one)
     found = [links.decode(body, settings.group) for body in kernel.netlink.dump(links.DUMP)]
     by_name = {link.name: replace(link, addresses=tuple(held.get(link.index, ()))) for link in found}
-    return Host(by_name, kernel.procfs.tables(), others)
+    return Host(by_name, kernel.procfs.tables(), others, kernel.procfs.speaks_ipv6())
 
 
 def _addresses(host: Host) -> list[Address]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from workers.changes import Foreign
 from workers.document import DesiredNetwork
-from workers.kernel.host import first_address, subnet
+from workers.host import first_address, subnet
 
 MARK = "netadmin"
 VERSION = "1.0.0"

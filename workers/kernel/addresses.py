@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from workers.changes import Verb
 from workers.document import DesiredNetwork
-from workers.kernel.host import Held, first_address
+from workers.host import Held, first_address
 from workers.kernel.messages import (
     ADDRESS_HEADER,
     INET6,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from ipaddress import collapse_addresses
 
 from workers.document import DesiredNetwork
-from workers.kernel.host import IPNetwork, subnet
+from workers.host import IPNetwork, subnet
 
 MULTICAST = {4: "224.0.0.0/4", 6: "ff00::/8"}
 DEVICE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:-]{0,14}")

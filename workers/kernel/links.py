@@ -16,7 +16,7 @@ from struct import unpack_from
 
 from workers.changes import Foreign, Verb
 from workers.document import DesiredNetwork
-from workers.kernel.host import Host, Link, address, first_address
+from workers.host import Host, Link, address, first_address
 from workers.kernel.messages import (
     LINK_HEADER,
     Flag,

@@ -96,7 +96,11 @@ class Netlink:
 
     def _send(self, requests: Sequence[Request]) -> list[NetlinkError | None]:
         sequences = [next(self._sequence) for _ in requests]
-        self._socket.send(b"".join(request.bytes(n) for request, n in zip(requests, sequences, strict=True)))
+        datagram = b"".join(request.bytes(n) for request, n in zip(requests, sequences, strict=True))
+        try:
+            self._socket.send(datagram)
+        except OSError as error:
+            return [NetlinkError(error.errno, error.strerror) for _ in requests]
         refused = {
             sequence: _error(flags, body)
             for kind, flags, sequence, _, body in self._replies()

@@ -19,6 +19,10 @@ class Procfs:
         """Set a switch; raises OSError."""
         (SYSCTL / name).write_text(value)
 
+    def speaks_ipv6(self) -> bool:
+        """False on a kernel without IPv6, or started with ipv6.disable=1."""
+        return (SYSCTL / "net/ipv6").exists()
+
     def tables(self) -> dict[str, int]:
         """Numbers of routing tables by name."""
         found = {"default": 253, "main": 254, "local": 255}

@@ -14,7 +14,7 @@ from struct import unpack_from
 
 from workers.changes import Verb
 from workers.document import DesiredNetwork, Peer
-from workers.kernel.host import Host, IPNetwork, address, subnet
+from workers.host import Host, IPNetwork, address, subnet
 from workers.kernel.messages import (
     INET,
     INET6,

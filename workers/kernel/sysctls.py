@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from workers.document import DesiredNetwork
+from workers.host import Host
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +41,11 @@ def forwarding(networks: Iterable[DesiredNetwork]) -> list[Sysctl]:
     return [*four, Sysctl("net/ipv6/conf/all/forwarding", "1")] if six else four
 
 
-def wanted(network: DesiredNetwork) -> list[Sysctl]:
+def wanted(network: DesiredNetwork, host: Host) -> list[Sysctl]:
     """The switches of a network's bridge; on the operator's own only the one that protects his addresses."""
     device = network.device
     switches = {f"net/ipv4/conf/{device}/promote_secondaries": "1"}
-    if not network.adopted:
+    if not network.adopted and host.ipv6:
         switches[f"net/ipv6/conf/{device}/accept_ra"] = "0"
         switches[f"net/ipv6/conf/{device}/keep_addr_on_down"] = "1"
     return [Sysctl(name, value, device, network.name) for name, value in switches.items()]

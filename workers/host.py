@@ -50,6 +50,8 @@ class Host:
     tables: Mapping[str, int] = field(default_factory=lambda: {"main": 254})
     confs: Mapping[str, str] = field(default_factory=dict)
     """Path of a CNI configuration that is not ours, and the network name it gives."""
+    ipv6: bool = True
+    """Whether the kernel speaks IPv6 at all."""
 
     def underlay_mtu(self, addresses: Iterable[str]) -> int:
         """MTU of the link that holds the first of the node's own addresses that any link holds."""
