@@ -31,11 +31,23 @@ class Cluster:
 
     api: Api
 
-    def __init__(self, topology: Topology, database_url: str = "") -> None:
-        """``database_url``: a PostgreSQL in place of the embedded SQLite."""
+    def __init__(
+        self,
+        topology: Topology,
+        *,
+        joined: int | None = None,
+        look_interval: int = 30,
+        database_url: str = "",
+    ) -> None:
+        """``joined``: how many of the nodes are members at the start; None: all.
+
+        ``look_interval``: seconds between two looks of a worker. ``database_url``: a PostgreSQL
+        in place of the embedded SQLite.
+        """
         if not sandbox.inside():
             raise sandbox.NotPermitted("The lab runs in a sandbox only: python -m lab.sandbox -- PROGRAM")
-        self.topology, self.database_url = topology, database_url
+        self.topology, self.database_url, self.look_interval = topology, database_url, look_interval
+        self._first = topology.members[:joined]
         self.fabric = Namespace.current("fabric")
         self.nodes: dict[str, Node] = {}
         self.containers: list[Container] = []
@@ -50,7 +62,7 @@ class Cluster:
             ends.callback(self.control.kill)
             self.api = self.control.start()
             ends.callback(self._close)
-            for member in self.topology.members:
+            for member in self._first:
                 self.join(member.name)
             self._ends = ends.pop_all()
         return self
@@ -62,7 +74,7 @@ class Cluster:
 
     def _close(self) -> None:
         for node in self.nodes.values():
-            node.close()
+            node.power_off()
         for container in self.containers:
             container.namespace.close()
 
@@ -77,6 +89,18 @@ class Cluster:
         self.api.post("nodes/", name=name, addresses=[member.address])
         node.start(self.api.post(f"nodes/{name}/token/")["token"])
         return node
+
+    def reboot(self, name: str) -> None:
+        """The node's machine starts anew: its kernel and what was on tmpfs are empty, its disk is not."""
+        node = self.nodes[name]
+        for container in [container for container in self.containers if container.host is node.namespace]:
+            container.namespace.close()
+            self.containers.remove(container)
+        underlay.unplug(self.fabric, node.member)
+        node.power_off()
+        node.power_on()
+        underlay.connect(self.fabric, node.member, node.namespace)
+        node.worker.start()
 
     def remove(self, name: str) -> None:
         """Take a node out of the cluster; its machine and worker go on."""
@@ -110,6 +134,11 @@ class Cluster:
         nodes = self.api.get("nodes/")["results"]
         return {node["name"] for node in nodes if node["applied_version"] == node["desired_version"]}
 
+    def settled(self, within: float) -> None:
+        """Wait until every node whose worker runs carries out what is declared now."""
+        running = {name for name, node in self.nodes.items() if node.worker.running}
+        until(lambda: self.current() >= running, what="the nodes carry out what is declared", within=within)
+
     def check(self) -> None:
         """Raises Died if a program ended that nobody stopped."""
         for program in self.programs():
@@ -124,6 +153,11 @@ class Cluster:
         container = Container(name, host.namespace, host.chain(network))
         self.containers.append(container)
         return container
+
+    def detach(self, container: Container) -> None:
+        """Take a container off its network again."""
+        container.delete()
+        self.containers.remove(container)
 
     def ping(self, source: Container, target: Container, count: int = 3) -> Pings:
         return ping(source.namespace, target.address, count=count)

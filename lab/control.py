@@ -1,7 +1,7 @@
 """The control plane of a lab: its servers, and ``manage.py`` beside them.
 
 machine's network namespace      fabric
-127.0.0.1:8000  "people"         192.0.2.254:8000 and 127.0.0.1:8000  "nodes", and the broker
+127.0.0.1:8000  "people"         192.0.2.254:8000  "nodes", and the broker
             \\                      /
           one data directory: database, keys, the broker's UNIX socket
 """
@@ -38,11 +38,7 @@ class Control:
         self.settings = {"NETADMIN_DATA_DIR": str(directory)}
         if database_url:
             self.settings["NETADMIN_DATABASE_URL"] = database_url
-        self.nodes = self._server(
-            "server for nodes",
-            ["--broker", "--bind", f"{address}:{PORT}", "--bind", f"127.0.0.1:{PORT}"],
-            fabric,
-        )
+        self.nodes = self._server("server for nodes", ["--broker", "--bind", f"{address}:{PORT}"], fabric)
         self.port = _free_port(self.machine)
         self.people = self._server(
             "server for people", ["--no-broker", "--bind", f"127.0.0.1:{self.port}"], self.machine
@@ -85,6 +81,11 @@ class Control:
         return self.fabric.run(
             [sys.executable, MANAGE, *arguments], stdin=stdin, env=self._environment(), within=60
         )
+
+    def broker_pid(self) -> int:
+        """Process id of the embedded broker."""
+        children = Path(f"/proc/{self.nodes.pid}/task/{self.nodes.pid}/children").read_text().split()
+        return next(int(pid) for pid in children if "valkey" in Path(f"/proc/{pid}/comm").read_text())
 
     def kill(self) -> None:
         self.people.kill()

@@ -65,6 +65,20 @@ class Namespace:
         with self.entered():
             return subprocess.Popen(argv, **options)
 
+    def call(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: str = "",
+        env: Mapping[str, str] | None = None,
+        within: float = 30,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program inside to its end, at most ``within`` seconds, whatever its exit status."""
+        with self.entered():
+            return subprocess.run(
+                argv, input=stdin, env=env, timeout=within, capture_output=True, text=True, check=False
+            )
+
     def run(
         self,
         argv: Sequence[str],
@@ -73,14 +87,8 @@ class Namespace:
         env: Mapping[str, str] | None = None,
         within: float = 30,
     ) -> str:
-        """Run a program inside to its end, at most ``within`` seconds; returns what it printed.
-
-        Raises CommandFailed when it fails.
-        """
-        with self.entered():
-            done = subprocess.run(
-                argv, input=stdin, env=env, timeout=within, capture_output=True, text=True, check=False
-            )
+        """What a program printed that must succeed; raises CommandFailed when it does not."""
+        done = self.call(argv, stdin=stdin, env=env, within=within)
         if done.returncode != 0:
             said = (done.stdout + done.stderr).strip()
             raise CommandFailed(f"{self.name}: {' '.join(argv)}: exit status {done.returncode}: {said}")

@@ -2,13 +2,14 @@
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 from lab.containers import Chain
 from lab.control import ROOT
-from lab.namespaces import Namespace
+from lab.namespaces import CommandFailed, Namespace
 from lab.processes import Program
 from lab.topology import Member
 
@@ -55,6 +56,17 @@ class Node:
         self._token.write_text(token)
         self.worker.start()
 
+    def plan(self) -> list[str]:
+        """What the worker would have to do now, by ``python -m workers plan``; empty: all is as declared."""
+        done = self.namespace.call([*self.worker.argv, "plan"], env=self.worker.env)
+        if done.returncode not in (0, 1):
+            raise CommandFailed(f"{self.name}: workers plan: {done.stdout}{done.stderr}")
+        return [line for line in done.stdout.splitlines() if line.startswith(("would:", "problem:"))]
+
+    def links(self) -> set[str]:
+        """Names of the interfaces."""
+        return {link["ifname"] for link in self.ip("link", "show")}
+
     def chain(self, network: str) -> Chain:
         """The plugins of a network's file as the worker wrote it. Raises NotAttached."""
         return Chain(self.confs / f"{network}.conflist", PLUGINS)
@@ -69,6 +81,12 @@ class Node:
         shown = self.ip("route", "show", "proto", str(PROTOCOL))
         return {route["dst"]: route.get("gateway", route["dev"]) for route in shown}
 
-    def close(self) -> None:
+    def power_off(self) -> None:
+        """The kernel and what was on tmpfs are gone, the disk is not."""
         self.worker.kill()
         self.namespace.close()
+        shutil.rmtree(self.store, ignore_errors=True)
+
+    def power_on(self) -> None:
+        """A machine as it boots: its interfaces and the worker are still to come."""
+        self.namespace = self.worker.namespace = Namespace(self.name)

@@ -35,6 +35,11 @@ class Program:
         self.check()
         return self._process.pid
 
+    @property
+    def running(self) -> bool:
+        """Started and neither stopped nor killed by the lab."""
+        return self._process is not None
+
     def start(self) -> None:
         with self.log.open("ab") as log:
             self._process = self.namespace.popen(
