@@ -5,9 +5,9 @@ must not block for ever (kombu's defaults: 0.6 s and never). What is to be sent 
 one background thread: a request that declares something pays nothing for a broker that is away.
 """
 
+import atexit
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +20,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from netadmin import embedded_broker
+from netadmin.background import Later
 from netadmin.environment import Environment, kept_secret
 
 log = logging.getLogger(__name__)
@@ -58,23 +59,29 @@ app.conf.update(
     },
 )
 
-# One thread: what is sent stays in order, and one sender at a time tries a broker that is away.
-_sender = ThreadPoolExecutor(max_workers=1, thread_name_prefix="broker")
+EXIT_PATIENCE = 1.0
+"""Seconds that the end of a process waits for what is still to be sent."""
+
+_later = Later("broker")
 
 
 def on_commit(send: Callable[..., None], *args: Any) -> None:
-    """Call ``send`` in the background once the transaction is committed."""
-    transaction.on_commit(partial(_submit, send, *args), robust=True)
-
-
-def _submit(send: Callable[..., None], *args: Any) -> None:
-    _sender.submit(_logged, send, *args)
+    """Call ``send`` in the background once the transaction is committed; ``args`` must be hashable."""
+    transaction.on_commit(partial(_later.call, _logged, send, *args), robust=True)
 
 
 def _logged(send: Callable[..., None], *args: Any) -> None:
-    """Nothing depends on a message arriving: nodes look by their timer, the broker reads its
-    access list when it starts."""
+    """Nothing depends on a message arriving: nodes look by their timer, and the access list is
+    sent again by ``manage.py broker sync`` and whenever the embedded broker starts."""
     try:
         send(*args)
     except (OperationalError, RedisError, OSError) as error:
         log.warning("the broker is away (%s): %s not sent", error, send.__name__)
+
+
+def _finish() -> None:
+    if not _later.done(EXIT_PATIENCE):
+        log.warning("the broker does not answer: what was to be sent is not")
+
+
+atexit.register(_finish)

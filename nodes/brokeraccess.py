@@ -5,15 +5,22 @@ that the access list takes as it is. It may pop its own queue and nothing else. 
 exactly: ``~node.n1*`` would open the queue of n10 too. (Valkey and Redis: ``ACL SETUSER``.)
 """
 
+from typing import Any
+
 from netadmin import broker
 from nodes.models import Token
 
 LOGIN = ("+hello", "+auth", "+ping", "+client|setinfo", "+select")
 
 
+def user(node: str) -> str:
+    """A node's user at the broker; its queue has the same name."""
+    return f"node.{node}"
+
+
 def node_rules(node: str, digest: str) -> list[str]:
     """Arguments of ACL SETUSER after the user name."""
-    return ["reset", "on", f"#{digest}", f"~node.{node}", "-@all", *LOGIN, "+brpop"]
+    return ["reset", "on", f"#{digest}", f"~{user(node)}", "-@all", *LOGIN, "+brpop"]
 
 
 def access_list(control_digest: str) -> str:
@@ -22,11 +29,22 @@ def access_list(control_digest: str) -> str:
         "user default off resetpass resetkeys resetchannels -@all",
         f"user control on #{control_digest} resetchannels ~node.* -@all "
         + " ".join(
-            (*LOGIN, "+lpush", "+del", "+multi", "+exec", "+acl|setuser", "+acl|deluser", "+info", "+llen")
+            (
+                *LOGIN,
+                "+lpush",
+                "+del",
+                "+multi",
+                "+exec",
+                "+acl|setuser",
+                "+acl|deluser",
+                "+acl|users",
+                "+info",
+                "+llen",
+            )
         ),
     ]
     for token in Token.objects.exclude(node=None).order_by("node_name"):
-        lines.append(f"user node.{token.node_name} " + " ".join(node_rules(token.node_name, token.digest)))
+        lines.append(f"user {user(token.node_name)} " + " ".join(node_rules(token.node_name, token.digest)))
     return "\n".join(lines) + "\n"
 
 
@@ -41,15 +59,29 @@ def revoke_on_commit(node: str) -> None:
 
 
 def access_granted(node: str, digest: str) -> None:
-    _execute(("ACL", "SETUSER", f"node.{node}", *node_rules(node, digest)))
+    _execute(("ACL", "SETUSER", user(node), *node_rules(node, digest)))
 
 
 def access_revoked(node: str) -> None:
-    _execute(("ACL", "DELUSER", f"node.{node}"), ("DEL", f"node.{node}"))
+    _execute(("ACL", "DELUSER", user(node)), ("DEL", user(node)))
 
 
-def _execute(*commands: tuple[str, ...]) -> None:
+def synchronise() -> tuple[list[str], list[str]]:
+    """Make the users of all nodes at the broker what they are to be; (nodes let in, nodes shut out)."""
+    digests = dict(Token.objects.exclude(node=None).values_list("node_name", "digest"))
+    (users,) = _execute(("ACL", "USERS"))
+    strangers = [name.removeprefix(user("")) for name in map(_text, users) if name.startswith(user(""))]
+    gone = sorted(set(strangers) - digests.keys())
+    _execute(*(("ACL", "SETUSER", user(node), *node_rules(node, digests[node])) for node in digests))
+    _execute(*(("ACL", "DELUSER", user(node)) for node in gone))
+    return sorted(digests), gone
+
+
+def _text(name: str | bytes) -> str:
+    return name.decode() if isinstance(name, bytes) else name
+
+
+def _execute(*commands: tuple[str, ...]) -> list[Any]:
     with broker.app.connection_for_write() as connection:
-        client = connection.default_channel.client
-        for command in commands:
-            client.execute_command(*command)
+        channel: Any = connection.default_channel
+        return [channel.client.execute_command(*command) for command in commands]

@@ -1,6 +1,7 @@
 """Wake-ups: a Celery task that tells a node "look again". Carries no state, waits for nobody."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from netadmin import broker
 
@@ -10,17 +11,17 @@ EXPIRES = 60.0
 
 def wake_on_commit(nodes: Iterable[str]) -> None:
     """Wake these nodes once what was declared is committed."""
-    if names := sorted(set(nodes)):
+    if names := tuple(sorted(set(nodes))):
         broker.on_commit(wake_up, names)
 
 
-def wake_up(names: list[str]) -> None:
+def wake_up(names: Sequence[str]) -> None:
     """Publish one message per node; what is still in a queue is replaced, so the queue of a
     node that is away never holds more than one. Raises kombu's OperationalError."""
-    amqp = broker.app.amqp
+    amqp: Any = broker.app.amqp
     message = amqp.create_task_message(task_id="look", name=broker.TASK, args=(), kwargs={}, expires=EXPIRES)
     with broker.app.connection_for_write() as connection:
-        channel = connection.default_channel
+        channel: Any = connection.default_channel
         channel.client.delete(*(f"node.{name}" for name in names))
         producer = amqp.Producer(channel, auto_declare=False)
         with producer.batch(max_size=500):
