@@ -3,6 +3,7 @@
     Problem                 400 invalid     the request cannot be carried out as it stands
       Conflict              409 conflict    it contradicts what is there now
         InUse               409 in-use      somebody holds what would go; force takes it
+      Missing               404 missing     there is nothing of that name
       StaleVersion          412 stale       somebody changed it since it was read
       NodeGone              410 gone        the node was removed from the cluster
 
@@ -11,7 +12,8 @@ and the remedy. The web pages show the same sentences, the command line prints t
 REST API (``rest.respond``) adds the media type of RFC 9457.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,10 @@ class Problem(Exception):
         super().__init__("\n".join(map(str, faults)))
         self.faults = faults
 
+    def under(self, place: str) -> Self:
+        """The same problem in a part of what was given: ``[1]`` makes ``network`` ``[1].network``."""
+        return type(self)(*(replace(fault, field=f"{place}.{fault.field}") for fault in self.faults))
+
 
 class Conflict(Problem):
     status = 409
@@ -46,6 +52,12 @@ class Conflict(Problem):
 class InUse(Conflict):
     code = "in-use"
     title = "It is in use"
+
+
+class Missing(Problem):
+    status = 404
+    code = "missing"
+    title = "There is nothing of that name"
 
 
 class StaleVersion(Problem):

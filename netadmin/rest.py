@@ -1,31 +1,71 @@
-"""What every REST view shares: problem documents, pagination and the row version as ETag.
+"""What every REST view shares: problem documents, strict bodies, pagination, the row version as ETag.
 
 A resource that can change is served with ``ETag: "VERSION"``; a write with ``If-Match`` is
 carried out only on that version (412 else), one without on whatever is there.
 """
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
-from rest_framework import exceptions
-from rest_framework.pagination import PageNumberPagination
+from rest_framework import exceptions, serializers
+from rest_framework.pagination import CursorPagination, PageNumberPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from netadmin.problems import Fault, Problem
 
+log = logging.getLogger(__name__)
+
 MEDIA_TYPE = "application/problem+json"
+NAME = "[a-z0-9][a-z0-9_-]{0,62}"
+"""Names as they stand in an address; anything else is no address of ours (404)."""
+RETRY_SECONDS = 2
+DATABASE_AWAY = (OperationalError, InterfaceError)
 
 
 class Pages(PageNumberPagination):
     page_size = 100
     page_size_query_param = "page_size"
     max_page_size = 1000
+
+
+class NewestFirst(CursorPagination):
+    """For what only ever grows: a page stays the same page while new rows come."""
+
+    ordering = "-id"
+    page_size = 100
+    page_size_query_param = "page_size"
+    max_page_size = 1000
+
+
+class Resource(serializers.Serializer[Any]):
+    """JSON types only; what the values may be is said by the model layer.
+
+    A field that does not exist is refused: a misspelt keyword must not become a silent
+    default. Read-only fields are passed over, so that what was read can be sent back.
+    """
+
+    def to_internal_value(self, data: Any) -> Any:
+        unknown = [key for key in data if key not in self.fields] if isinstance(data, Mapping) else []
+        if unknown:
+            known = ", ".join(name for name, field in self.fields.items() if not field.read_only)
+            raise serializers.ValidationError(
+                dict.fromkeys(unknown, f"is no field; what can be given is {known}")
+            )
+        return super().to_internal_value(data)
+
+    def checked(self) -> dict[str, Any]:
+        """What was given, by field; raises Problem with every fault found."""
+        if not self.is_valid():
+            raise Problem(*_faults(self.errors, self.initial_data))
+        given: dict[str, Any] = dict(self.validated_data)
+        return given
 
 
 def expected_version(request: Request) -> int | None:
@@ -45,16 +85,27 @@ def etag(version: int) -> str:
     return f'"{version}"'
 
 
+def forced(request: Request) -> bool:
+    """``?force=true``: also when somebody holds what would go."""
+    text = request.query_params.get("force", "false")
+    if text not in ("true", "false"):
+        raise Problem(Fault("force", text, "is neither true nor false", "Leave it out, or use force=true"))
+    return text == "true"
+
+
 def respond(error: Exception, context: dict[str, Any]) -> Response | None:
     """REST framework's exception handler: every refusal is a problem document."""
     set_rollback()
     if isinstance(error, Problem):
         return document(error.status, error.code, error.title, list(error.faults))
     if isinstance(error, exceptions.ValidationError):
-        return document(400, Problem.code, Problem.title, list(_faults(error, context)))
-    if isinstance(error, OperationalError | InterfaceError):
+        return document(
+            400, Problem.code, Problem.title, list(_faults(error.detail, context["request"].query_params))
+        )
+    if isinstance(error, DATABASE_AWAY):
+        log.warning("the database does not answer: %s", error)
         retry = document(503, "database-away", "The database does not answer; try again in a moment", [])
-        retry["Retry-After"] = "2"
+        retry["Retry-After"] = str(RETRY_SECONDS)
         return retry
     if isinstance(error, Http404):
         error = exceptions.NotFound(str(error) or None)
@@ -71,34 +122,43 @@ def respond(error: Exception, context: dict[str, Any]) -> Response | None:
 
 
 def document(status: int, code: str, title: str, faults: list[Fault]) -> Response:
-    """An RFC 9457 problem document."""
-    body = {
+    """A problem document as REST framework answers it."""
+    return Response(problem(status, code, title, faults), status=status, content_type=MEDIA_TYPE)
+
+
+def problem(status: int, code: str, title: str, faults: list[Fault]) -> dict[str, Any]:
+    """The members of an RFC 9457 problem document."""
+    return {
         "type": f"urn:netadmin:problem:{code}",
         "title": title,
         "status": status,
-        "detail": " ".join(map(str, faults)) or title,
+        "detail": ". ".join(map(str, faults)) or title,
         "errors": [asdict(fault) for fault in faults],
     }
-    return Response(body, status=status, content_type=MEDIA_TYPE)
 
 
-def _faults(error: exceptions.ValidationError, context: dict[str, Any]) -> Iterator[Fault]:
+def _faults(detail: Any, data: Any, path: str = "") -> Iterator[Fault]:
     """REST framework's own findings (a missing field, a wrong JSON type) in our words."""
-    request = context.get("request")
-    data = getattr(request, "data", {}) if request is not None else {}
+    if isinstance(detail, dict):
+        for key, value in detail.items():
+            if key == "non_field_errors":
+                yield from _faults(value, data, path)
+            else:
+                yield from _faults(value, _part(data, key), _place(path, key))
+    elif isinstance(detail, list):
+        for value in detail:
+            yield from _faults(value, data, path)
+    else:
+        yield Fault(path or "body", str(data), str(detail).rstrip("."), "See /api/v1/docs/ for what it takes")
 
-    def walk(detail: Any, path: str) -> Iterator[Fault]:
-        if isinstance(detail, dict):
-            for key, value in detail.items():
-                yield from walk(value, f"{path}.{key}" if path else str(key))
-        elif isinstance(detail, list):
-            for index, value in enumerate(detail):
-                nested = isinstance(value, dict | list)
-                yield from walk(value, f"{path}[{index}]" if nested and path else path)
-        else:
-            given = data.get(path, "") if isinstance(data, dict) else ""
-            yield Fault(
-                path or "body", str(given), str(detail).rstrip("."), "See /api/v1/docs/ for what it takes."
-            )
 
-    yield from walk(error.detail, "")
+def _part(data: Any, key: Any) -> Any:
+    if isinstance(data, Mapping):
+        return data.get(key, "")
+    return data[key] if isinstance(data, list) and isinstance(key, int) else ""
+
+
+def _place(path: str, key: Any) -> str:
+    if isinstance(key, int):
+        return f"{path}[{key}]"
+    return f"{path}.{key}" if path else str(key)

@@ -25,9 +25,12 @@ def change(*, by: str, expected: int | None = None, **fields: Any) -> Cluster:
         setattr(cluster, field, value)
     if faults := _faults(cluster):
         raise Problem(*faults)
+    after = describe(cluster)
+    if after == before:
+        return cluster
     cluster.version += 1
     cluster.save()
-    events.record(by, "changed", "cluster", cluster.name, before=before, after=describe(cluster))
+    events.record(by, "changed", "cluster", cluster.name, before=before, after=after)
     wakeup.wake_on_commit(node.name for node in desired.publish([]))
     return cluster
 

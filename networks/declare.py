@@ -1,25 +1,27 @@
-"""The verbs of a network: declare, change, withdraw.
+"""The verbs of a network: declare, change, replace, withdraw.
 
 Each is one transaction under the cluster's lock: rules, rows, segments, documents, event;
 wake-ups after the commit. Every entrance (REST, pages, admin, command line) calls these.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db import transaction
 
-from netadmin.problems import Fault, InUse, Problem, StaleVersion
+from netadmin.problems import Conflict, Fault, InUse, Problem, StaleVersion
 from networks import addressing, desired, rules, segments
-from networks.declaration import Declaration
+from networks.declaration import OVERRIDES, Declaration, EveryNode
+from networks.lookups import the_network
 from networks.models import BUILT_IN, DEFAULT_RANGES, Allocation, Network, Segment, Type
 from nodes import events, wakeup
 from nodes.models import Cluster, Node
 
-AUDITED = (
-    "type", "network", "every_node", "ips_per_node", "mask_per_node", "tunnel", "tunnel_mode",
-    "tables", "dev", "public", "mtu", "comment", "tags",
+KEYWORDS = (
+    "type", "network", "ips_per_node", "mask_per_node", "tunnel", "tunnel_mode", "tables", "dev",
+    "public", "mtu", "comment", "tags",
 )  # fmt: skip
+"""Columns of Network that a declaration gives."""
 RENUMBERING = ("type", "network", "ips_per_node", "mask_per_node")
 """A change of one of these gives every node a new segment."""
 
@@ -29,7 +31,7 @@ def declare(name: str, wanted: Declaration, *, by: str) -> Network:
     """Declare a network; raises Problem with every fault found, Conflict when the name is taken."""
     cluster = Cluster.locked()
     if Network.objects.filter(name=name).exists():
-        raise Problem(Fault("name", name, "is declared already", "Change that network, or use another name"))
+        raise Conflict(Fault("name", name, "is declared already", "Change that network, or use another name"))
     network = Network(name=name, **wanted.values)
     if "network" not in wanted.values and network.type in DEFAULT_RANGES:
         network.network = DEFAULT_RANGES[Type(network.type)]
@@ -40,15 +42,53 @@ def declare(name: str, wanted: Declaration, *, by: str) -> Network:
 
 
 @transaction.atomic
+def declare_all(wanted: Sequence[tuple[str, Declaration]], *, by: str) -> list[Network]:
+    """Declare several networks, or none of them: a fault says in which, like ``[1].network``."""
+    declared = []
+    for place, (name, declaration) in enumerate(wanted):
+        try:
+            declared.append(declare(name, declaration, by=by))
+        except Problem as problem:
+            raise problem.under(f"[{place}]") from None
+    return declared
+
+
+@transaction.atomic
+def replace(
+    name: str, wanted: Declaration, *, by: str, expected: int | None = None, force: bool = False
+) -> tuple[Network, bool]:
+    """Make a network exactly what is given, the rest its default; (network, whether it is new)."""
+    Cluster.locked()
+    network = Network.objects.filter(name=name).first()
+    if network is not None:
+        return change(name, _whole(network, wanted), by=by, expected=expected, force=force), False
+    if expected is not None:
+        raise _stale(expected, "is the version of a network that is not there any more")
+    return declare(name, wanted, by=by), True
+
+
+def _whole(network: Network, wanted: Declaration) -> Declaration:
+    """What is not given, given as its default."""
+    values = {**{keyword: getattr(Network(), keyword) for keyword in KEYWORDS}, **wanted.values}
+    if "network" not in wanted.values and values["type"] in DEFAULT_RANGES:
+        values["network"] = DEFAULT_RANGES[Type(values["type"])]
+    per_node = {name: dict.fromkeys(kept, "") for name, kept in overrides_of(network).items()}
+    for name, given in wanted.per_node.items():
+        per_node[name] = {**per_node.get(name, {}), **given}
+    return Declaration(values, wanted.scope or EveryNode(), per_node)
+
+
+@transaction.atomic
 def change(
     name: str, wanted: Declaration, *, by: str, expected: int | None = None, force: bool = False
 ) -> Network:
     """Change what is given and keep the rest. ``expected``: the version that was read; None: whatever it is.
 
     A change that gives addresses anew is refused while addresses are in use, unless forced.
+    What is so already is not changed: neither the version nor the events grow.
     """
     cluster = Cluster.locked()
-    network = Network.objects.select_for_update().get(name=name)
+    network = the_network(name, Network.objects.select_for_update())
     require_version(network.version, expected)
     before = describe(network)
     renumbered = [field for field in RENUMBERING if _differs(network, field, wanted)]
@@ -58,9 +98,16 @@ def change(
         setattr(network, field, value)
     if renumbered:
         segments.start_over(network)
-    network.version += 1
+    changed = network.changed
     _settle(network, wanted, cluster)
-    events.record(by, "changed", "network", name, before=before, after=describe(network))
+    after = describe(network)
+    if after == before:
+        Network.objects.filter(pk=network.pk).update(changed=changed)
+        network.changed = changed
+        return network
+    network.version += 1
+    network.save(update_fields=["version"])
+    events.record(by, "changed", "network", name, before=before, after=after)
     _publish(network)
     return network
 
@@ -69,7 +116,7 @@ def change(
 def withdraw(name: str, *, by: str, expected: int | None = None, force: bool = False) -> None:
     """Remove a network from every node; refused while addresses are in use, unless forced."""
     Cluster.locked()
-    network = Network.objects.select_for_update().get(name=name)
+    network = the_network(name, Network.objects.select_for_update())
     require_version(network.version, expected)
     if name in BUILT_IN:
         remedy = "Switch it off with network=none" if name == "default" else "Leave it; it costs nothing"
@@ -85,14 +132,11 @@ def withdraw(name: str, *, by: str, expected: int | None = None, force: bool = F
 def require_version(current: int, expected: int | None) -> None:
     """Compare and set: raises StaleVersion when the row is not the one that was read."""
     if expected is not None and expected != current:
-        raise StaleVersion(
-            Fault(
-                "If-Match",
-                str(expected),
-                f"is not the current version ({current})",
-                "Read it again and repeat",
-            )
-        )
+        raise _stale(expected, f"is not the current version ({current})")
+
+
+def _stale(expected: int, why: str) -> StaleVersion:
+    return StaleVersion(Fault("If-Match", str(expected), why, "Read it again and repeat"))
 
 
 def refuse_while_in_use(network: Network, consequence: str) -> None:
@@ -122,10 +166,23 @@ def describe(network: Network) -> dict[str, Any]:
     rows = network.segments.exclude(node=None).select_related("node").order_by("node__position")
     return {
         "name": network.name,
-        **{field: getattr(network, field) for field in AUDITED},
+        **{field: getattr(network, field) for field in KEYWORDS},
         "nodes": None if network.every_node else [node.name for node in network.scope()],
         "segments": {row.node.name: row.subnet for row in rows if row.node and row.subnet},
+        "per_node": overrides_of(network),
     }
+
+
+def overrides_of(network: Network) -> dict[str, dict[str, str]]:
+    """Node name to the keywords that were given for that node only."""
+    rows = network.segments.exclude(node=None).select_related("node").order_by("node__position")
+    return {row.node.name: given for row in rows if row.node and (given := overrides(row))}
+
+
+def overrides(row: Segment) -> dict[str, str]:
+    """What was given for one node only, by keyword."""
+    values = (row.subnet if row.declared else "", row.addr, row.gateway, row.own_range)
+    return {keyword: value for keyword, value in zip(OVERRIDES, values, strict=True) if value}
 
 
 def _differs(network: Network, field: str, wanted: Declaration) -> bool:
@@ -201,7 +258,8 @@ def _overridden(
         row = rows.setdefault(name, Segment(node=nodes[name], network=network if network.pk else None))
         for keyword, value in given.items():
             if keyword == "subnet":
-                row.subnet, row.declared = value, bool(value)
+                if value or row.declared:  # a chosen one cannot be taken back
+                    row.subnet, row.declared = value, bool(value)
             else:
                 setattr(row, "own_range" if keyword == "network" else keyword, value)
     return [

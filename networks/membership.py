@@ -10,9 +10,10 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Max
 
-from netadmin.problems import Fault, InUse, Problem
+from netadmin.problems import Conflict, Fault, InUse, Problem
 from networks import desired, rules, segments
 from networks.declare import require_version
+from networks.lookups import the_node
 from networks.models import Network
 from nodes import brokeraccess, events, wakeup
 from nodes.models import Cluster, Node
@@ -20,27 +21,34 @@ from nodes.models import Cluster, Node
 FIELDS = ("addresses", "cni_plugins", "cni_config", "comment")
 
 
-@transaction.atomic
 def add(name: str, *, by: str, **fields: Any) -> Node:
     """Add a node; it gets a segment of every network that is on every node.
 
-    Without ``addresses`` its name is looked up. Raises Problem, or Conflict when a network is
-    full (with the size that it would have to have).
+    Without ``addresses`` its name is looked up: before the transaction, as nobody is to wait for
+    a resolver. Raises Problem, or Conflict when the name is taken or a network is full (with the
+    size that it would have to have).
     """
-    Cluster.locked()
-    addresses = fields.get("addresses") or looked_up(name)
-    node = Node(name=name, **{**fields, "addresses": addresses})
-    faults = [*rules.check_name("name", name), *_address_faults(node), *_directory_faults(node)]
-    if Node.objects.filter(name=name).exists():
-        faults.append(
-            Fault("name", name, "is a node of the cluster already", "Use another name, or change that node")
-        )
-    if faults:
+    if faults := list(rules.check_name("name", name)):
         raise Problem(*faults)
+    node = Node(name=name, **{**fields, "addresses": fields.get("addresses") or looked_up(name)})
+    if faults := [*_address_faults(node), *_directory_faults(node)]:
+        raise Problem(*faults)
+    return _join(node, by=by)
+
+
+@transaction.atomic
+def _join(node: Node, *, by: str) -> Node:
+    Cluster.locked()
+    if Node.objects.filter(name=node.name).exists():
+        raise Conflict(
+            Fault(
+                "name", node.name, "is a node of the cluster already", "Use another name, or change that node"
+            )
+        )
     last = Node.objects.aggregate(last=Max("position"))["last"]
     node.position = 0 if last is None else last + 1
     node.save()
-    events.record(by, "added", "node", name, after=describe(node))
+    events.record(by, "added", "node", node.name, after=describe(node))
     _follow(Network.objects.filter(every_node=True))
     return Node.objects.get(pk=node.pk)
 
@@ -49,28 +57,32 @@ def add(name: str, *, by: str, **fields: Any) -> Node:
 def change(name: str, *, by: str, expected: int | None = None, **fields: Any) -> Node:
     """Change what is given of a node; its segments stay."""
     Cluster.locked()
-    node = Node.objects.get(name=name)
+    node = the_node(name)
     require_version(node.version, expected)
     before = describe(node)
     for field, value in fields.items():
         setattr(node, field, value)
     if faults := [*_address_faults(node), *_directory_faults(node)]:
         raise Problem(*faults)
+    after = describe(node)
+    if after == before:
+        return node
     node.version += 1
     node.save(update_fields=[*fields, "version"])
-    events.record(by, "changed", "node", name, before=before, after=describe(node))
+    events.record(by, "changed", "node", name, before=before, after=after)
     _follow(Network.objects.filter(segments__node=node))
     return Node.objects.get(pk=node.pk)
 
 
 @transaction.atomic
-def remove(name: str, *, by: str, force: bool = False) -> None:
+def remove(name: str, *, by: str, expected: int | None = None, force: bool = False) -> None:
     """Remove a node: peers drop its routes, its segments are free again (and reused last).
 
     If it is alive it learns from the control plane that it is gone and cleans up.
     """
     Cluster.locked()
-    node = Node.objects.get(name=name)
+    node = the_node(name)
+    require_version(node.version, expected)
     if not force and (count := node.allocations.count()):
         raise InUse(
             Fault(

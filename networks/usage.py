@@ -1,6 +1,7 @@
-"""Report -> allocations: what a node's lease stores hold appears as rows, and goes when it goes.
+"""Report -> rows: a node's newest report, and its leases as allocations.
 
-Rows that were asked for through the control plane are not touched here.
+What a node's lease stores hold appears as rows, and goes when it goes. Rows that were asked
+for through the control plane are not touched here.
 """
 
 from collections.abc import Iterable
@@ -9,8 +10,31 @@ from django.db import transaction
 from netaddr import IPAddress
 
 from networks.models import Allocation, Learnt, Network, State
-from nodes.models import Node
-from workers.report import Lease
+from nodes import reports
+from nodes.models import Cluster, Node
+from workers.report import Lease, Report
+
+
+@transaction.atomic
+def take_in(node: Node, said: Report) -> bool:
+    """Store a report and follow its leases; False: it is older than the newest one and was ignored.
+
+    Allocations are declarations' business too (a network with some is not withdrawn), so a report
+    with other leases than before waits its turn like a declaration; most reports do not.
+    """
+    if not _same(node, said.leases):
+        Cluster.locked()
+    if not reports.accept(node, said):
+        return False
+    follow(node, said.leases)
+    return True
+
+
+def _same(node: Node, leases: Iterable[Lease]) -> bool:
+    """Whether the rows are what the stores hold already."""
+    rows = Allocation.objects.filter(node=node, learnt=Learnt.STORE).select_related("network")
+    held = {(row.network.name, row.address, row.container, row.interface) for row in rows}
+    return held == {(lease.network, IPAddress(lease.address), *_holder(lease)) for lease in leases}
 
 
 @transaction.atomic
@@ -39,17 +63,24 @@ def follow(node: Node, leases: Iterable[Lease]) -> None:
 
 
 def _other_holder(row: Allocation, lease: Lease) -> bool:
-    return (row.container, row.interface) != (lease.container, lease.interface)
+    return (row.container, row.interface) != _holder(lease)
+
+
+def _holder(lease: Lease) -> tuple[str, str]:
+    """Container and interface as far as the columns are wide: a store may hold any text."""
+    container, interface = Allocation._meta.get_field("container"), Allocation._meta.get_field("interface")
+    return lease.container[: container.max_length], lease.interface[: interface.max_length]
 
 
 def _row(node: Node, network: Network, address: IPAddress, lease: Lease) -> Allocation:
+    container, interface = _holder(lease)
     return Allocation(
         network=network,
         node=node,
         address=address,
         locality=locality(network, node),
-        container=lease.container,
-        interface=lease.interface,
+        container=container,
+        interface=interface,
         state=State.ATTACHED,
         learnt=Learnt.STORE,
     )

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from django.db import transaction
 from django.utils import timezone
 
+from netadmin.problems import Fault, NodeGone
 from nodes import events
 from nodes.models import Node, Report
 from workers import report as wire
@@ -12,9 +13,15 @@ from workers import report as wire
 
 @transaction.atomic
 def accept(node: Node, said: wire.Report) -> bool:
-    """Store a report; False: it is older than the newest one and was ignored."""
+    """Store a report; False: it is older than the newest one and was ignored.
+
+    The node's row is the lock: of two reports at once, the second sees the first. Raises
+    NodeGone when the node was removed in the meantime.
+    """
+    if not Node.objects.select_for_update(no_key=True).filter(pk=node.pk).exists():
+        raise gone(node.name)
     now = timezone.now()
-    held = Report.objects.select_for_update().filter(node=node).first()
+    held = Report.objects.filter(node=node).first()
     if held is not None and held.sequence >= said.sequence:
         return False
     row = Report(
@@ -37,6 +44,13 @@ def accept(node: Node, said: wire.Report) -> bool:
     Node.objects.filter(pk=node.pk).update(last_seen=now, applied_version=said.version)
     _remember(node, said, held)
     return True
+
+
+def gone(name: str) -> NodeGone:
+    """What a node that was removed is told."""
+    return NodeGone(
+        Fault("node", name, "was removed from the cluster", "Stop its worker, or add the node again")
+    )
 
 
 def _remember(node: Node, said: wire.Report, held: Report | None) -> None:

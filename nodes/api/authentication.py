@@ -7,13 +7,13 @@ which has no role and so opens nothing but the views that ask for exactly that n
 from dataclasses import dataclass
 from typing import Any
 
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from netadmin.problems import Fault, NodeGone
-from nodes import tokens
+from nodes import reports, tokens
 from nodes.models import Node, Token
 
 
@@ -53,6 +53,21 @@ class TokenAuthentication(BaseAuthentication):
         return self.keyword
 
 
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """How the published schema describes it."""
+
+    target_class = TokenAuthentication
+    name = "token"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Authorization",
+            "description": "`Token XXX`, of a user or of a node.",
+        }
+
+
 class OnlyThisNode(BasePermission):
     """The node of the URL, by its own token; raises NodeGone when it was removed."""
 
@@ -63,12 +78,5 @@ class OnlyThisNode(BasePermission):
         if not isinstance(principal, NodePrincipal) or principal.name != view.kwargs["name"]:
             return False
         if principal.node is None:
-            raise NodeGone(
-                Fault(
-                    "node",
-                    principal.name,
-                    "was removed from the cluster",
-                    "Stop its worker, or add the node again",
-                )
-            )
+            raise reports.gone(principal.name)
         return True

@@ -7,7 +7,7 @@ from django.conf import settings
 from netadmin.commandline import Verb, Verbs, by, table
 from networks import convergence, membership
 from networks.convergence import NodeState
-from networks.management.lookups import the_node
+from networks.lookups import the_node
 from networks.models import Segment
 from nodes import tokens, worker_conf
 from nodes.models import Node

@@ -1,0 +1,19 @@
+"""What needs networks and nodes both, below /api/v1/."""
+
+from django.urls import re_path
+from rest_framework.routers import SimpleRouter
+
+from netadmin.rest import NAME
+from networks.api.networks import NetworkViewSet
+from networks.api.nodes import NodeViewSet
+from networks.api.worker import DesiredView, ReportView
+
+router = SimpleRouter()
+router.register("networks", NetworkViewSet, "network")
+router.register("nodes", NodeViewSet, "node")
+
+urlpatterns = [
+    re_path(rf"^nodes/(?P<name>{NAME})/desired/$", DesiredView.as_view()),
+    re_path(rf"^nodes/(?P<name>{NAME})/report/$", ReportView.as_view()),
+    *router.urls,
+]
