@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from workers import cache, report
 from workers.cache import Cache
-from workers.control import Away, Control, ControlError, Gone, Refused
+from workers.control import Away, Control, ControlError, Denied, Gone, Refused
 from workers.document import Document, DocumentError
 from workers.report import Finding, Report
 
@@ -200,7 +200,10 @@ class Courier(threading.Thread):
         if state != self._state:
             log.warning("%s", error)
         self._state = state
-        self._back_off(error.retry_after if isinstance(error, Away) else LONGEST_PAUSE)
+        if isinstance(error, Away):
+            self._back_off(error.retry_after)
+        elif isinstance(error, Denied):
+            self._back_off(LONGEST_PAUSE)
 
     def _back_off(self, at_least: float = 0.0) -> None:
         self._failures += 1

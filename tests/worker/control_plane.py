@@ -1,0 +1,125 @@
+"""A control plane of one file: real HTTP on a real socket, and a script for what it answers.
+
+with ControlPlane(body) as plane:                the listening socket belongs to the namespace
+    plane.answer = Answer(503)                   of the thread that made it
+    plane.reports                                what the node has said
+"""
+
+import json
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+from workers import report
+from workers.report import Report
+
+TOKEN = "the-token"
+
+
+@dataclass
+class Answer:
+    """What every request is answered with, in place of what would be right."""
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    claims: int | None = None
+    """Content-Length, where it is not the truth."""
+
+
+GONE = Answer(
+    410,
+    {"Content-Type": "application/problem+json"},
+    json.dumps({"title": "Gone", "detail": "n1 left"}).encode(),
+)
+
+
+class ControlPlane:
+    def __init__(self, document: bytes = b"", version: str = "", port: int = 0) -> None:
+        self.document, self.version = document, version
+        self.answer: Answer | None = None
+        self.reports: list[Report] = []
+        self.requests: list[tuple[str, str, dict[str, str]]] = []
+        """Method, path, headers."""
+        self.held = threading.Event()
+        self.held.set()
+        self._server = _Server(("127.0.0.1", port), _handler(self))
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+
+    def declare(self, document: bytes, version: str) -> None:
+        self.document, self.version = document, version
+
+    def hold(self) -> None:
+        """Answer nothing from now on, until the end."""
+        self.held.clear()
+
+    @property
+    def fetches(self) -> int:
+        return sum(method == "GET" for method, _, _ in self.requests)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.held.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+
+def _handler(plane: ControlPlane) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._note()
+            if plane.answer:
+                self._send(plane.answer)
+            elif self.headers.get("Authorization") != f"Token {TOKEN}":
+                self._send(Answer(401))
+            elif not plane.document:
+                self._send(Answer(404))
+            elif self.headers.get("If-None-Match") == f'"{plane.version}"':
+                self._send(Answer(304))
+            else:
+                self._send(Answer(200, {"ETag": f'"{plane.version}"'}, plane.document))
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self._note()
+            if plane.answer:
+                self._send(plane.answer)
+                return
+            plane.reports.append(report.parse(body))
+            self._send(Answer(204))
+
+        def _note(self) -> None:
+            plane.requests.append((self.command, self.path, dict(self.headers)))
+            plane.held.wait()
+
+        def _send(self, answer: Answer) -> None:
+            self.send_response(answer.status)
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            if answer.status not in (204, 304):
+                self.send_header("Content-Length", str(answer.claims or len(answer.body)))
+            self.end_headers()
+            self.wfile.write(answer.body)
+            if answer.claims:
+                self.close_connection = True
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            """Nothing: the tests look at ``requests``."""
+
+    return Handler
