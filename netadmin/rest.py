@@ -12,6 +12,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework import exceptions, serializers
 from rest_framework.pagination import CursorPagination, PageNumberPagination
 from rest_framework.request import Request
@@ -27,6 +28,10 @@ NAME = "[a-z0-9][a-z0-9_-]{0,62}"
 """Names as they stand in an address; anything else is no address of ours (404)."""
 RETRY_SECONDS = 2
 DATABASE_AWAY = (OperationalError, InterfaceError)
+IF_MATCH = OpenApiParameter(
+    "If-Match", str, OpenApiParameter.HEADER, description="Only if this still is its ETag; 412 else."
+)
+FORCE = OpenApiParameter("force", bool, description="Also while addresses are in use.")
 
 
 class Pages(PageNumberPagination):

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 from django_filters import rest_framework as filters
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
 from rest_framework import serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.filters import OrderingFilter
@@ -25,7 +25,31 @@ from networks.declare import KEYWORDS
 from networks.lookups import the_network
 from networks.models import Network, Segment, Tunnel, TunnelMode, Type
 
-FORCE = OpenApiParameter("force", bool, description="Also when addresses are in use.")
+REF = "#/components/schemas/Network"
+EXAMPLES = [
+    OpenApiExample(
+        "A segment per node",
+        {"name": "backend1", "type": "routed_bridge", "network": "10.11.0.0/16", "ips_per_node": 1024},
+        request_only=True,
+    ),
+    OpenApiExample(
+        "Through tunnels, one node behind another address",
+        {
+            "name": "backend2",
+            "type": "routed_bridge",
+            "network": "10.12.0.0/16 fd12::/48",
+            "mask_per_node": "24 64",
+            "tunnel": "always",
+            "per_node": {"n2": {"addr": "198.51.100.7"}},
+        },
+        request_only=True,
+    ),
+    OpenApiExample(
+        "The same range on two nodes",
+        {"name": "local1", "type": "bridge", "network": "10.10.10.0/24", "nodes": ["n1", "n2"]},
+        request_only=True,
+    ),
+]
 
 
 class Word(serializers.CharField):
@@ -75,11 +99,15 @@ class SegmentSerializer(serializers.Serializer[Any]):
 
 
 class ConvergenceSerializer(serializers.Serializer[Any]):
+    """How far its nodes are."""
+
     nodes = serializers.IntegerField(help_text="How many nodes are to have it.")
     converged = serializers.IntegerField(help_text="How many have it as declared.")
 
 
 class NetworkSerializer(rest.Resource):
+    """A backend network; the keywords are those of the reference."""
+
     name = serializers.CharField(help_text="1 to 63 of a-z, 0-9, _ and -.")
     type = one_of(Type)(required=False, help_text="Default: bridge.")
     network = serializers.CharField(
@@ -210,6 +238,11 @@ class NetworkFilter(filters.FilterSet):  # type: ignore[misc]
         return networks.filter(Q(every_node=True) | Q(nodes__name=node)).distinct()
 
 
+def _one_or_several(reference: str) -> dict[str, Any]:
+    one = {"$ref": reference}
+    return {"oneOf": [one, {"type": "array", "items": one}]}
+
+
 class NetworkViewSet(viewsets.GenericViewSet[Network]):
     """Networks. Reading needs the role viewer, writing operator."""
 
@@ -226,7 +259,11 @@ class NetworkViewSet(viewsets.GenericViewSet[Network]):
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         return self.get_paginated_response(represent(page or []))
 
-    @extend_schema(request=NetworkSerializer(many=True), responses={201: NetworkSerializer})
+    @extend_schema(
+        request={"application/json": _one_or_several(f"{REF}Request")},
+        responses={201: _one_or_several(REF)},
+        examples=EXAMPLES,
+    )
     def create(self, request: Request) -> Response:
         """Declare a network, or several as a list: all of them or, with any fault, none."""
         by = request.user.username
@@ -239,7 +276,9 @@ class NetworkViewSet(viewsets.GenericViewSet[Network]):
         """One network."""
         return self._answer(self._found(name))
 
-    @extend_schema(parameters=[FORCE], responses={200: NetworkSerializer, 201: NetworkSerializer})
+    @extend_schema(
+        parameters=[rest.FORCE, rest.IF_MATCH], responses={200: NetworkSerializer, 201: NetworkSerializer}
+    )
     def update(self, request: Request, name: str) -> Response:
         """Make the network exactly this, whether or not it exists: what is not given has its default."""
         network, new = declare.replace(
@@ -251,7 +290,7 @@ class NetworkViewSet(viewsets.GenericViewSet[Network]):
         )
         return self._answer(network, status.HTTP_201_CREATED if new else status.HTTP_200_OK)
 
-    @extend_schema(parameters=[FORCE])
+    @extend_schema(parameters=[rest.FORCE, rest.IF_MATCH])
     def partial_update(self, request: Request, name: str) -> Response:
         """Change what is given and keep the rest."""
         network = declare.change(
@@ -263,7 +302,7 @@ class NetworkViewSet(viewsets.GenericViewSet[Network]):
         )
         return self._answer(network)
 
-    @extend_schema(parameters=[FORCE])
+    @extend_schema(parameters=[rest.FORCE, rest.IF_MATCH])
     def destroy(self, request: Request, name: str) -> Response:
         """Withdraw the network from every node."""
         declare.withdraw(

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import F, QuerySet
 from django_filters import rest_framework as filters
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.filters import OrderingFilter
@@ -21,10 +21,10 @@ from networks.lookups import the_node
 from nodes import tokens
 from nodes.models import Node
 
-FORCE = OpenApiParameter("force", bool, description="Also when addresses are in use on it.")
-
 
 class FindingSerializer(serializers.Serializer[Any]):
+    """One problem of a node: what is wrong with what, and what helps."""
+
     code = serializers.CharField(help_text="Short and stable, for scripts.")
     network = serializers.CharField(help_text="Empty: the whole node.")
     subject = serializers.CharField()
@@ -33,6 +33,8 @@ class FindingSerializer(serializers.Serializer[Any]):
 
 
 class NodeSerializer(rest.Resource):
+    """A member of the cluster."""
+
     name = serializers.CharField(help_text="1 to 63 of a-z, 0-9, _ and -.")
     addresses = serializers.ListField(
         child=serializers.CharField(), required=False,
@@ -115,6 +117,11 @@ class NodeViewSet(viewsets.GenericViewSet[Node]):
         }
         return self.get_paginated_response([states[node.pk] for node in page if node.pk in states])
 
+    @extend_schema(
+        examples=[
+            OpenApiExample("A node", {"name": "n1", "addresses": ["192.0.2.1"]}, request_only=True),
+        ]
+    )
     def create(self, request: Request) -> Response:
         """Add a node; it gets a segment of every network that is on every node."""
         given = NodeSerializer(data=request.data).checked()
@@ -125,6 +132,7 @@ class NodeViewSet(viewsets.GenericViewSet[Node]):
         """One node."""
         return self._answer(the_node(name))
 
+    @extend_schema(parameters=[rest.IF_MATCH])
     def partial_update(self, request: Request, name: str) -> Response:
         """Change what is given and keep the rest; its segments stay."""
         given = NodeSerializer(data=request.data, partial=True).checked()
@@ -135,7 +143,7 @@ class NodeViewSet(viewsets.GenericViewSet[Node]):
         )
         return self._answer(node)
 
-    @extend_schema(parameters=[FORCE])
+    @extend_schema(parameters=[rest.FORCE, rest.IF_MATCH])
     def destroy(self, request: Request, name: str) -> Response:
         """Remove the node from the cluster: its peers drop its routes, it cleans up if it is alive."""
         membership.remove(

@@ -1,9 +1,11 @@
 """What needs networks and nodes both, below /api/v1/."""
 
-from django.urls import re_path
+from django.urls import path, re_path
 from rest_framework.routers import SimpleRouter
 
 from netadmin.rest import NAME
+from networks.api.allocations import AllocationsView
+from networks.api.cluster import ClusterView
 from networks.api.networks import NetworkViewSet
 from networks.api.nodes import NodeViewSet
 from networks.api.worker import DesiredView, ReportView
@@ -13,6 +15,8 @@ router.register("networks", NetworkViewSet, "network")
 router.register("nodes", NodeViewSet, "node")
 
 urlpatterns = [
+    path("cluster/", ClusterView.as_view()),
+    path("allocations/", AllocationsView.as_view()),
     re_path(rf"^nodes/(?P<name>{NAME})/desired/$", DesiredView.as_view()),
     re_path(rf"^nodes/(?P<name>{NAME})/report/$", ReportView.as_view()),
     *router.urls,
