@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 
 from netadmin.commandline import Verb, Verbs, by, table
-from networks import convergence, membership
+from networks import configuration, convergence, membership
 from networks.convergence import NodeState
 from networks.lookups import the_node
 from networks.models import Segment
@@ -52,6 +52,24 @@ class Command(Verbs):
             help="The control plane as the node reaches it. Default %(default)s.",
         )
 
+        assign = verb(
+            "set",
+            self.set,
+            "Set keywords for one node; several --kw are one transaction. A network that is not declared "
+            "becomes one of this node only; the node joins one that is limited to named nodes; of one that "
+            "is on every node only network (bridge), subnet, addr and gateway may be given.",
+            "example: manage.py node set --node n1 --kw network#local1.type=bridge "
+            "--kw network#local1.network=10.10.10.0/24",
+        )
+        assign.add_argument("--node", required=True, metavar="N")
+        assign.add_argument("--kw", action="append", required=True, metavar="KEYWORD=VALUE")
+        assign.add_argument(
+            "--force", action="store_true", help="Also when addresses that are in use would be taken away."
+        )
+        get = verb("get", self.get, "Print the values of keywords as one node has them, a line each.")
+        get.add_argument("--node", required=True, metavar="N")
+        get.add_argument("--kw", action="append", required=True, metavar="KEYWORD")
+
     def add(self, name: str, address: list[str]) -> None:
         node = membership.add(name, by=by(), addresses=address)
         self.stdout.write(f"added {node.name} at {', '.join(node.addresses)}")
@@ -80,6 +98,13 @@ class Command(Verbs):
                 broker_url=worker_conf.broker_url(settings.ENVIRONMENT),
             )
         )
+
+    def set(self, node: str, kw: list[str], force: bool) -> None:
+        self.stdout.write(f"set: {', '.join(configuration.set_for_node(node, kw, by=by(), force=force))}")
+
+    def get(self, node: str, kw: list[str]) -> None:
+        for keyword in kw:
+            self.stdout.write(configuration.value(keyword, node=node))
 
 
 def _seen(node: Node) -> str:
