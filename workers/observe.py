@@ -20,6 +20,7 @@ from workers.kernel.addresses import Address
 from workers.kernel.door import Kernel
 from workers.kernel.firewall import Firewall
 from workers.kernel.messages import INET, INET6, family
+from workers.kernel.netlink import NetlinkError
 from workers.kernel.routes import Route
 from workers.kernel.sysctls import Sysctl
 from workers.objects import conf_directory, wanted
@@ -148,10 +149,20 @@ def _routes_in_the_way(
     return [
         route
         for kind, table in sorted({(family(route.dst), route.table) for route in suspects})
-        for body in kernel.netlink.dump(routes.dump(kind, table=table))
+        for body in _table(kind, table, kernel)
         for route in [routes.decode(body, names)]
         if route.key in keys and route.protocol != settings.protocol
     ]
+
+
+def _table(kind: int, table: int, kernel: Kernel) -> list[bytes]:
+    """All routes of a table; a table is there as soon as it has one."""
+    try:
+        return kernel.netlink.dump(routes.dump(kind, table=table))
+    except NetlinkError as error:
+        if error.errno != errno.ENOENT:
+            raise
+        return []
 
 
 def _interface(link: Link) -> Interface:

@@ -34,7 +34,7 @@ from workers.kernel.messages import (
 from workers.report import Finding
 
 DST, OIF, GATEWAY, PRIORITY, MULTIPATH, TABLE = 1, 4, 5, 6, 9, 15
-UNIVERSE, LINK = 0, 253
+UNIVERSE, LINK, ANY = 0, 253, 255
 UNICAST, BLACKHOLE = 1, 6
 MAIN = 254
 METRIC = {INET: 0, INET6: 1024}
@@ -103,7 +103,7 @@ def decode(body: bytes, names: Mapping[int, str]) -> Route:
 def encode(verb: Verb, route: Route, index: IndexOf) -> Request:
     """The request that adds, replaces or removes a route."""
     if verb is Verb.REMOVE:
-        return Request(Type.DELROUTE, Flag(0), _body(route, UNIVERSE, 0, b""))
+        return Request(Type.DELROUTE, Flag(0), _body(route, ANY, 0, b""))
     hop = attribute(GATEWAY, packed(route.via)) if route.via else b""
     scope = UNIVERSE if route.via or family(route.dst) == INET6 else LINK
     flags = Flag.CREATE | (Flag.REPLACE if verb is Verb.CHANGE else Flag.EXCL)
