@@ -21,6 +21,7 @@ from workers.kernel.door import Kernel
 from workers.kernel.firewall import Firewall
 from workers.kernel.links import Bridge, Up
 from workers.kernel.messages import Request
+from workers.kernel.netlink import NetlinkError
 from workers.kernel.nft import NftError
 from workers.kernel.routes import Route
 from workers.kernel.sysctls import Sysctl
@@ -122,7 +123,7 @@ def _finding(change: Change, error: Exception) -> Finding:
     number = error.errno if isinstance(error, OSError) else None
     sentence = error.strerror if isinstance(error, OSError) else str(error)
     return Finding(
-        code="conflict" if number == errno.EEXIST else "refused",
+        code="conflict" if number == errno.EEXIST and isinstance(error, NetlinkError) else "refused",
         network=change.object.network,
         subject=str(change),
         why=sentence or str(error),

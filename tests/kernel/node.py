@@ -59,9 +59,9 @@ class Node:
         assert not again, [str(change) for change in again.changes]
         return [str(change) for change in made.changes]
 
-    def try_to(self, document: Document) -> list[Finding]:
+    def carry_out(self, made: Plan) -> list[Finding]:
         """Carry out what can be; what was refused."""
-        return apply(self.plan(document), self.kernel)
+        return apply(made, self.kernel)
 
     def ip(self, command: str) -> str:
         """An independent witness and hand: iproute2."""
