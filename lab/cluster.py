@@ -37,16 +37,16 @@ class Cluster:
         *,
         joined: int | None = None,
         look_interval: int = 30,
-        database_url: str = "",
+        database: str = "",
     ) -> None:
         """``joined``: how many of the nodes are members at the start; None: all.
 
-        ``look_interval``: seconds between two looks of a worker. ``database_url``: a PostgreSQL
-        in place of the embedded SQLite.
+        ``look_interval``: seconds between two looks of a worker. ``database``: URL of a
+        PostgreSQL in place of the embedded SQLite.
         """
         if not sandbox.inside():
             raise sandbox.NotPermitted("The lab runs in a sandbox only: python -m lab.sandbox -- PROGRAM")
-        self.topology, self.database_url, self.look_interval = topology, database_url, look_interval
+        self.topology, self.database, self.look_interval = topology, database, look_interval
         self._first = topology.members[:joined]
         self.fabric = Namespace.current("fabric")
         self.nodes: dict[str, Node] = {}
@@ -58,9 +58,10 @@ class Cluster:
             self.directory = ends.enter_context(clean.directory())
             underlay.build(self.fabric, self.topology)
             address = str(self.topology.control.ip)
-            self.control = Control(self.directory / "control", self.fabric, address, self.database_url)
+            self.control = Control(self.directory / "control", self.fabric, address, self.database)
             ends.callback(self.control.kill)
             self.api = self.control.start()
+            self.api.patch("cluster/", look_interval=self.look_interval)
             ends.callback(self._close)
             for member in self._first:
                 self.join(member.name)
@@ -138,6 +139,10 @@ class Cluster:
         """Wait until every node whose worker runs carries out what is declared now."""
         running = {name for name, node in self.nodes.items() if node.worker.running}
         until(lambda: self.current() >= running, what="the nodes carry out what is declared", within=within)
+
+    def heard(self, name: str) -> str:
+        """When a node last reported, as the API tells it; grows."""
+        return str(self.api.get(f"nodes/{name}/")["last_seen"])
 
     def check(self) -> None:
         """Raises Died if a program ended that nobody stopped."""

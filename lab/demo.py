@@ -14,7 +14,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, NoReturn
@@ -85,10 +85,11 @@ def _interrupt(*_: object) -> NoReturn:
 
 def play(cluster: Cluster, *, once: bool) -> int:
     """The demo on a cluster that has started; its exit status."""
-    for node in cluster.nodes.values():
-        say(f"{node.name} has joined at {node.member.address}")
+    for name in wait_for_nodes(cluster):
+        say(f"{name} has joined at {cluster.nodes[name].member.address}")
     declared = declare(cluster)
-    show_converging(cluster)
+    for name in wait_for_nodes(cluster):
+        say(f"{name} has built it: {describe(cluster, name)}")
     containers, first = attach(cluster)
     milliseconds = (first - declared) * 1000
     say(f"first packet from node to node {milliseconds:.0f} ms after the POST that declared {ACROSS}")
@@ -116,17 +117,13 @@ def declare(cluster: Cluster) -> float:
     return moment
 
 
-def show_converging(cluster: Cluster) -> None:
-    """A line for each node when it carries out what was declared."""
-    waiting = set(cluster.nodes)
-
-    def none_left() -> bool:
-        for name in sorted(waiting & cluster.current()):
-            waiting.discard(name)
-            say(f"{name} has built it: {describe(cluster, name)}")
-        return not waiting
-
-    until(none_left, what="every node has converged", within=WITHIN)
+def wait_for_nodes(cluster: Cluster) -> Iterator[str]:
+    """The nodes, each as soon as it carries out what is declared."""
+    seen: set[str] = set()
+    while len(seen) < len(cluster.nodes):
+        fresh = until(lambda: cluster.current() - seen, what="another node has converged", within=WITHIN)
+        yield from sorted(fresh)
+        seen.update(fresh)
 
 
 def describe(cluster: Cluster, name: str) -> str:

@@ -14,6 +14,8 @@ from typing import Any, Self
 
 from lab.syscalls import CLONE_NEWNET, setns, unshare
 
+Environment = Mapping[str, str] | None
+"""None: as that of the lab."""
 _OF_THREAD = "/proc/thread-self/ns/net"
 
 
@@ -70,7 +72,7 @@ class Namespace:
         argv: Sequence[str],
         *,
         stdin: str = "",
-        env: Mapping[str, str] | None = None,
+        env: Environment = None,
         within: float = 30,
     ) -> subprocess.CompletedProcess[str]:
         """Run a program inside to its end, at most ``within`` seconds, whatever its exit status."""
@@ -84,7 +86,7 @@ class Namespace:
         argv: Sequence[str],
         *,
         stdin: str = "",
-        env: Mapping[str, str] | None = None,
+        env: Environment = None,
         within: float = 30,
     ) -> str:
         """What a program printed that must succeed; raises CommandFailed when it does not."""

@@ -71,10 +71,10 @@ class Node:
         """The plugins of a network's file as the worker wrote it. Raises NotAttached."""
         return Chain(self.confs / f"{network}.conflist", PLUGINS)
 
-    def ip(self, *arguments: str) -> Any:
+    def ip(self, *arguments: str) -> list[dict[str, Any]]:
         """What ``ip -json ARGUMENTS`` shows in the node's namespace."""
         shown = self.namespace.run(["ip", "-json", *arguments])
-        return json.loads(shown or "[]")
+        return [row for row in json.loads(shown or "[]") if row]  # a link that a filter hides is a {}
 
     def routes(self) -> dict[str, str]:
         """The worker's routes of the main table: destination to gateway (or device)."""

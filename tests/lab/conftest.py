@@ -1,8 +1,20 @@
-"""These tests make namespaces and interfaces: they run in a sandbox only, never on the machine itself."""
+"""These tests make namespaces and interfaces: they run in a sandbox only, never on the machine itself.
+
+A module asks for the cluster it needs (``cluster`` of three nodes, or one of its own) and shares
+it among its tests; each test declares networks of its own and they are withdrawn behind it.
+"""
+
+from collections.abc import Generator, Iterator
+from typing import Any, Protocol
 
 import pytest
 
 from lab import sandbox
+from lab.cluster import Cluster
+from lab.topology import flat
+
+CONVERGED_WITHIN = 15.0
+"""Seconds; it takes less than one on a machine that does nothing else."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -11,3 +23,42 @@ def _in_a_sandbox() -> None:
         pytest.fail(
             "tests/lab runs in a sandbox: python -m lab.sandbox -- python -m pytest tests/lab", pytrace=False
         )
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with Cluster(flat(3)) as cluster:
+        yield cluster
+
+
+class Declare(Protocol):
+    def __call__(self, name: str, **fields: Any) -> None: ...
+
+
+@pytest.fixture
+def declare(cluster: Cluster) -> Iterator[Declare]:
+    """Declares a network and waits until every node has built it; all that is undone behind the test."""
+    names: list[str] = []
+
+    def declare(name: str, **fields: Any) -> None:
+        cluster.declare(name, **fields)
+        names.append(name)
+        cluster.converged(name, within=CONVERGED_WITHIN)
+
+    yield declare
+    for container in list(cluster.containers):
+        cluster.detach(container)
+    left = {network["name"] for network in cluster.api.get("networks/")["results"]}
+    for name in set(names) & left:
+        cluster.withdraw(name)
+    cluster.settled(within=CONVERGED_WITHIN)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Beside a failure, the end of every log of the cluster."""
+    report = yield
+    cluster = getattr(item, "funcargs", {}).get("cluster")
+    if report.failed and isinstance(cluster, Cluster):
+        report.sections += [(f"log of the {p.name}", p.tail(15)) for p in cluster.programs()]
+    return report
