@@ -1,0 +1,114 @@
+"""The firewall on the real nftables: whole, compared as nft itself writes it, atomic."""
+
+import threading
+
+import pytest
+
+from tests.documents import bridge, document, routed, routed6
+from tests.kernel.node import Node
+from workers.kernel.firewall import Firewall
+from workers.kernel.nft import Nft, NftError
+
+WANTED = document(routed(), routed6(), bridge(public=True))
+
+
+def test_it_writes_one_table_for_all_networks(node: Node) -> None:
+    node.converge(WANTED)
+    text = " ".join(node.nft("list table inet netadmin").split())
+    assert 'ip saddr 10.11.0.0/22 ip daddr != @ranges4 masquerade comment "backend1"' in text
+    assert 'ip6 saddr fd10::/120 ip6 daddr != @ranges6 masquerade comment "six"' in text
+    assert "elements = { 10.10.10.0/24, 10.11.0.0/16, 224.0.0.0/4 }" in text
+    assert "elements = { fd10::/112, ff00::/8 }" in text
+    for device in ("obr_backend1", "obr_six", "obr_local1"):
+        assert f'iifname "{device}" accept' in text
+        assert f'oifname "{device}" accept' in text
+    assert "10.10.10.0/24 ip daddr" not in text, "a public network is not masqueraded"
+
+
+def test_ranges_that_touch_or_overlap_are_no_change(node: Node) -> None:
+    """nft merges them when it lists them."""
+    ranges = ("10.10.10.0/24", "10.11.0.0/16", "10.10.0.0/16", "10.8.0.0/15", "127.0.0.1/32")
+    node.converge(document(routed(), ranges=ranges))
+
+
+TAMPERING = [
+    pytest.param("flush ruleset", id="ruleset flushed"),
+    pytest.param("delete table inet netadmin", id="table deleted"),
+    pytest.param("flush chain inet netadmin postrouting", id="rules flushed"),
+    pytest.param("add element inet netadmin ranges4 { 8.8.8.8 }", id="an element too many"),
+    pytest.param("delete element inet netadmin ranges4 { 10.11.0.0/16 }", id="an element missing"),
+    pytest.param("insert rule inet netadmin forward drop", id="a rule too many"),
+    pytest.param("add chain inet netadmin more", id="a chain too many"),
+    pytest.param(
+        "add chain inet netadmin forward { type filter hook forward priority 0; policy drop; }", id="policy"
+    ),
+]
+
+
+@pytest.mark.parametrize("tampering", TAMPERING)
+def test_it_repairs_its_table(node: Node, tampering: str) -> None:
+    node.converge(WANTED)
+    before = node.nft("list ruleset")
+    node.nft(tampering)
+    (change,) = node.converge(WANTED)
+    assert change.split(" ", 1)[1].startswith("firewall table inet netadmin")
+    assert node.nft("list ruleset") == before
+
+
+def test_counters_that_somebody_added_elsewhere_or_that_ran_are_no_change(node: Node) -> None:
+    node.converge(WANTED)
+    node.nft("add table inet theirs")
+    node.nft("add chain inet theirs c")
+    node.nft("add rule inet theirs c counter")
+    assert not node.plan(WANTED)
+
+
+def test_it_removes_the_table_when_no_network_needs_it(node: Node) -> None:
+    node.converge(WANTED)
+    assert node.converge(document())
+    assert node.nft("list ruleset") == ""
+
+
+def test_a_refused_table_leaves_the_old_one(node: Node) -> None:
+    node.converge(WANTED)
+    before = node.nft("list ruleset")
+    with pytest.raises(NftError, match="No such file or directory"):
+        node.kernel.nft.replace("netadmin", "table inet netadmin {\n chain c {\n jump nowhere\n }\n}\n")
+    assert node.nft("list ruleset") == before
+
+
+def test_the_words_of_a_refusal_are_those_of_nft(node: Node) -> None:
+    with pytest.raises(NftError) as refused:
+        node.kernel.nft.replace("netadmin", "table inet netadmin { chain c { nonsense; } }")
+    assert str(refused.value).startswith("syntax error")
+    assert "\n" not in str(refused.value)
+
+
+def test_there_is_never_a_moment_without_the_rules(node: Node) -> None:
+    """Another context looks all the time while the table is replaced."""
+    node.converge(WANTED)
+    (text,) = [one.text for one in node.look(WANTED).ours if isinstance(one, Firewall)]
+    seen: list[int] = []
+    stop = threading.Event()
+
+    def watch() -> None:
+        with Nft() as nft:
+            while not stop.is_set():
+                seen.append(nft.listing("netadmin").count("masquerade comment"))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        for _ in range(100):
+            node.kernel.nft.replace("netadmin", text)
+    finally:
+        stop.set()
+        thread.join()
+    assert set(seen) == {2}
+
+
+def test_trying_a_text_out_leaves_no_trace_here(node: Node) -> None:
+    text = "table inet elsewhere {\n\tchain c {\n\t\tcounter accept\n\t}\n}\n"
+    assert "chain c" in node.kernel.nft.canonical("elsewhere", text)
+    assert node.nft("list ruleset") == ""
+    assert [thread.name for thread in threading.enumerate() if "nft" in thread.name] == []
