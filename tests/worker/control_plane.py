@@ -6,7 +6,9 @@ with ControlPlane(body) as plane:                the listening socket belongs to
 """
 
 import json
+import socket
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -56,6 +58,12 @@ class ControlPlane:
         """Answer nothing from now on, until the end."""
         self.held.clear()
 
+    def drop_connections(self) -> None:
+        """Hang up on everybody, as a server does that is restarted or tired of waiting."""
+        for connection in self._server.connections:
+            with suppress(OSError):  # it may have ended already
+                connection.shutdown(socket.SHUT_RDWR)
+
     @property
     def fetches(self) -> int:
         return sum(method == "GET" for method, _, _ in self.requests)
@@ -76,6 +84,15 @@ class ControlPlane:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self.connections: list[socket.socket] = []
+        super().__init__(address, handler)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        self.connections.append(connection)
+        return connection, address
 
 
 def _handler(plane: ControlPlane) -> type[BaseHTTPRequestHandler]:

@@ -1,0 +1,130 @@
+"""The host-local store, read side, in the plugin's own format and by the plugin itself."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from workers.cni import plugins
+from workers.cni.store import Store
+from workers.config import Settings
+from workers.config import load as settings_of
+from workers.report import Lease
+
+NODE = {"NETADMIN_NODE": "n1", "NETADMIN_URL": "http://192.0.2.1", "NETADMIN_TOKEN": "x"}
+
+
+def test_it_reads_what_the_plugin_wrote(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for container in ("aaa", "bbb"):
+        _host_local("ADD", container, tmp_path)
+    assert store.leases() == (
+        Lease("backend1", "10.11.1.2", "aaa", "eth0"),
+        Lease("backend1", "10.11.1.3", "bbb", "eth0"),
+    )
+    _host_local("DEL", "aaa", tmp_path)
+    assert store.leases() == (Lease("backend1", "10.11.1.3", "bbb", "eth0"),)
+
+
+def test_it_orders_by_network_and_number_and_takes_nothing_else_for_a_lease(tmp_path: Path) -> None:
+    _write(tmp_path / "b" / "10.1.0.10", b"x\r\neth0")
+    _write(tmp_path / "b" / "10.1.0.9", b"y\r\neth0")
+    _write(tmp_path / "b" / "fd00::2", b"y\r\neth1")
+    _write(tmp_path / "a" / "10.2.0.1", b"old")
+    _write(tmp_path / "a" / "10.2.0.2", b"")
+    _write(tmp_path / "a" / "10.2.0.3", b"netadmin:reserved:7f\r\n-")
+    _write(tmp_path / "a" / "lock", b"")
+    _write(tmp_path / "a" / "last_reserved_ip.0", b"10.2.0.2")
+    (tmp_path / "stray").write_bytes(b"")
+    assert Store(tmp_path).leases() == (
+        Lease("a", "10.2.0.1", "old", ""),
+        Lease("a", "10.2.0.2", "", ""),
+        Lease("b", "10.1.0.9", "y", "eth0"),
+        Lease("b", "10.1.0.10", "x", "eth0"),
+        Lease("b", "fd00::2", "y", "eth1"),
+    )
+
+
+def test_it_sees_that_an_address_has_another_owner(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    _write(tmp_path / "a" / "10.2.0.1", b"first\r\neth0")
+    assert store.leases()[0].container == "first"
+    (tmp_path / "a" / "10.2.0.1").unlink()
+    _write(tmp_path / "a" / "10.2.0.1", b"second\r\neth0")
+    assert store.leases()[0].container == "second"
+
+
+def test_a_store_that_is_not_there_is_empty(tmp_path: Path) -> None:
+    assert Store(tmp_path / "none").leases() == ()
+
+
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """A configured plugin directory and the one that takes its place, both empty."""
+    configured, packaged = tmp_path / "configured", tmp_path / "packaged"
+    configured.mkdir()
+    packaged.mkdir()
+    monkeypatch.setattr(plugins, "FALLBACK", (tmp_path / "none", packaged))
+    return configured, packaged
+
+
+def _settings(place: Path) -> Settings:
+    return settings_of({**NODE, "NETADMIN_CNI_PLUGINS": str(place)})
+
+
+def test_a_plugin_directory_with_a_bridge_is_taken(places: tuple[Path, Path]) -> None:
+    for place in places:
+        _program(place / "bridge")
+    assert plugins.directory(_settings(places[0]), None) == places[0]
+
+
+def test_one_without_is_replaced_by_the_packages(places: tuple[Path, Path]) -> None:
+    _program(places[1] / "bridge")
+    (places[0] / "bridge").write_text("not a program")
+    _program(places[1] / "loopback")
+    place = plugins.directory(_settings(places[0]), None)
+    assert place == places[1]
+    assert plugins.names(place) == ("bridge", "loopback")
+    assert plugins.missing(place) == ()
+
+
+def test_none_at_all_is_a_finding_with_the_package_to_install(places: tuple[Path, Path]) -> None:
+    place = plugins.directory(_settings(places[0]), None)
+    assert place == places[0]
+    (finding,) = plugins.missing(place)
+    assert finding.code == "no-plugin"
+    assert "containernetworking-plugins" in finding.remedy
+    assert plugins.names(places[0] / "none") == ()
+
+
+def _program(path: Path) -> None:
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+
+
+def _host_local(command: str, container: str, store: Path) -> None:
+    configuration = {
+        "cniVersion": "1.0.0",
+        "name": "backend1",
+        "ipam": {"type": "host-local", "subnet": "10.11.1.0/24", "dataDir": str(store)},
+    }
+    environment = {
+        "CNI_COMMAND": command,
+        "CNI_CONTAINERID": container,
+        "CNI_NETNS": "/proc/self/ns/net",
+        "CNI_IFNAME": "eth0",
+        "CNI_PATH": "/usr/lib/cni",
+    }
+    subprocess.run(
+        ["/usr/lib/cni/host-local"],
+        input=json.dumps(configuration).encode(),
+        env=environment,
+        check=True,
+        capture_output=True,
+    )
