@@ -1,12 +1,19 @@
 """Who applied what: read by the API, the pages and ``net status``.
 
-A node has converged when the version it reports is the one it is to have and it reports no
-finding. A network has converged when all its nodes have.
+A node has converged when it is heard of, the version it reports is the one it is to have and
+it reports no finding. A network has converged when all its nodes have.
+
+    new         never reported
+    silent      not heard of for some looks
+    converging  is to have something newer than it has
+    problem     reports a finding, or could not carry out what it is to have
+    converged
 """
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from django.db.models import Count, Q
@@ -17,6 +24,9 @@ from nodes.models import Cluster, Node, Report
 
 MISSED_LOOKS = 3
 """A node that missed so many looks is called silent."""
+WORST_FIRST = ("problem", "silent", "new", "converging", "converged")
+BULKY = ("interfaces", "leases", "files", "capabilities", "last_plan")
+"""Columns of a report that say nothing about convergence: not read for lists of nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +51,26 @@ class NodeState:
         """What concerns this network, or the node as a whole."""
         return [finding for finding in self.findings if finding["network"] in ("", network)]
 
-    def converged_on(self, network: str) -> bool:
-        return self.current and not self.findings_of(network)
-
     @property
     def status(self) -> str:
-        """One word: new, silent, converging, problem, converged."""
+        """One word of WORST_FIRST."""
+        return self._word(self.findings)
+
+    def status_on(self, network: str) -> str:
+        """The same, of one network."""
+        return self._word(self.findings_of(network))
+
+    def _word(self, findings: list[dict[str, str]]) -> str:
         if self.report is None:
             return "new"
         if self.silent:
             return "silent"
         if not self.current:
-            return "converging"
-        return "problem" if self.findings else "converged"
+            return "problem" if self.report.outcome == "failed" else "converging"
+        return "problem" if findings else "converged"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NetworkState:
     """How a network stands: usage as ``om net status`` counts it, and convergence."""
 
@@ -76,17 +90,30 @@ class NetworkState:
         size = self.network.size
         return f"{100 * self.used / size:.2f}%" if size else "0.00%"
 
+    @cached_property
+    def counts(self) -> Counter[str]:
+        """How many of its nodes stand how."""
+        return Counter(node.status_on(self.network.name) for node in self.nodes)
+
     @property
     def converged(self) -> int:
         """How many of its nodes have it as declared."""
-        return sum(node.converged_on(self.network.name) for node in self.nodes)
+        return self.counts["converged"]
+
+    @property
+    def status(self) -> str:
+        """The worst word of its nodes; ``off``: has no range; ``waiting``: for its first node."""
+        if not self.network.network:
+            return "off"
+        return next((word for word in WORST_FIRST if self.counts[word]), "waiting")
 
 
 def node_states(nodes: Any = None) -> list[NodeState]:
-    """The nodes (a queryset, or all), in cluster order. Two queries."""
+    """The nodes (a queryset, or all), in cluster order, their reports without what is bulky. Two queries."""
     interval = Cluster.current().look_interval
     limit = timezone.now() - timedelta(seconds=MISSED_LOOKS * interval)
     found = (Node.objects.all() if nodes is None else nodes).select_related("report")
+    found = found.defer(*(f"report__{column}" for column in BULKY))
     return [NodeState(node, getattr(node, "report", None), _silent(node.last_seen, limit)) for node in found]
 
 
@@ -94,10 +121,11 @@ def _silent(last_seen: datetime | None, limit: datetime) -> bool:
     return last_seen is None or last_seen < limit
 
 
-def network_states(networks: Any = None) -> list[NetworkState]:
-    """The networks (a queryset, or all) by name. Six queries, whatever their number."""
+def network_states(networks: Any = None, nodes: list[NodeState] | None = None) -> list[NetworkState]:
+    """The networks (a queryset, or all) by name; ``nodes``: the states of all nodes, if they were
+    read already. Three queries, five if not, whatever their number."""
     rows = list((Network.objects.all() if networks is None else networks).defer("peers_body"))
-    states = node_states()
+    states = node_states() if nodes is None else nodes
     named: dict[int, set[int]] = defaultdict(set)
     for network_id, node_id in Network.nodes.through.objects.values_list("network_id", "node_id"):
         named[network_id].add(node_id)
@@ -106,6 +134,8 @@ def network_states(networks: Any = None) -> list[NetworkState]:
     counts = Allocation.objects.values("network").annotate(
         used=Count("pk", filter=~Q(service="")), leases=Count("pk", filter=Q(learnt=Learnt.STORE))
     )
+    if networks is not None:
+        counts = counts.filter(network__in=[row.pk for row in rows])
     for row in counts.order_by():
         used[row["network"]], leases[row["network"]] = row["used"], row["leases"]
     return [

@@ -1,0 +1,100 @@
+"""How full the segments are: leases of each node's store against the addresses it can hand out.
+
+A node whose segment is full starts no container on that network, however empty the network
+as a whole is.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from django.db.models import Count, Q, QuerySet
+from netaddr import IPAddress, IPNetwork
+
+from networks import addressing
+from networks.models import Allocation, Learnt, Network, Segment
+from nodes.models import Node
+
+OWN_ADDRESSES = {4: 3, 6: 2}
+"""Of a segment no container gets: network and bridge, in IPv4 also broadcast."""
+NEARLY = 0.9
+"""From this share on a segment is worth a warning."""
+IPV4 = Q(address__range=(IPAddress("0.0.0.0"), IPAddress("255.255.255.255")))
+
+
+Counts = Counter[tuple[int, int, int]]
+"""Leases by network, node and family."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fullness:
+    """One node's part of one network, in one family."""
+
+    network: Network
+    node: Node
+    cidr: IPNetwork
+    leases: int
+
+    @property
+    def bridge(self) -> str:
+        """The bridge's address, with prefix."""
+        return f"{addressing.first_address(self.cidr)}/{self.cidr.prefixlen}"
+
+    @property
+    def room(self) -> int:
+        """How many containers can have an address."""
+        return room(self.cidr)
+
+    @property
+    def full(self) -> bool:
+        return self.leases >= self.room
+
+    @property
+    def nearly_full(self) -> bool:
+        return self.leases >= NEARLY * self.room
+
+
+def room(cidr: IPNetwork) -> int:
+    """How many addresses of a segment containers can have."""
+    return max(int(cidr.size) - OWN_ADDRESSES[cidr.version], 0)
+
+
+def counted(held: QuerySet[Allocation] | None = None) -> Counts:
+    """Leases among these allocations (or all). One query."""
+    found = (Allocation.objects.all() if held is None else held).filter(learnt=Learnt.STORE)
+    rows = found.order_by().values("network", "node").annotate(v4=Count("pk", filter=IPV4), total=Count("pk"))
+    counts: Counts = Counter()
+    for row in rows:
+        counts[row["network"], row["node"], 4] = row["v4"]
+        counts[row["network"], row["node"], 6] = row["total"] - row["v4"]
+    return counts
+
+
+def of(network: Network, node: Node, segment: Segment | None, counts: Counts) -> tuple[Fullness, ...]:
+    """What a node has of a network, one part per family."""
+    return tuple(
+        Fullness(network, node, cidr, counts[network.pk, node.pk, cidr.version])
+        for cidr in parts(network, segment)
+    )
+
+
+def wherever_leases_are() -> list[Fullness]:
+    """Every part from which something was handed out, in cluster order. Four queries."""
+    counts = counted()
+    networks = Network.objects.defer("peers_body").in_bulk({key[0] for key in counts})
+    nodes = Node.objects.in_bulk({key[1] for key in counts})
+    segments = {(row.network_id, row.node_id): row for row in Segment.objects.filter(network__in=networks)}
+    keys = {key[:2] for key in counts if key[1] in nodes}
+    in_order = sorted(keys, key=lambda key: (nodes[key[1]].position, networks[key[0]].name))
+    return [
+        part
+        for network, node in in_order
+        for part in of(networks[network], nodes[node], segments.get((network, node)), counts)
+    ]
+
+
+def parts(network: Network, segment: Segment | None) -> list[IPNetwork]:
+    """What a node has of a network: one CIDR per family."""
+    if network.is_segmented:
+        return segment.cidrs if segment else []
+    own = segment.own_range if segment else ""
+    return [IPNetwork(text) for text in own.split()] if own else network.cidrs

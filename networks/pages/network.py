@@ -1,0 +1,82 @@
+"""The networks: their list and a page for each."""
+
+import json
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, render
+
+from netadmin.pages import PageRequest, live, page, part_of
+from networks import convergence, fullness
+from networks.models import BUILT_IN, Network
+from networks.pages.rows import Row
+from networks.pages.troubles import of_nodes
+from nodes.models import Event, Report
+
+ALLOCATIONS = 50
+EVENTS = 20
+
+
+@page()
+def networks(request: PageRequest) -> HttpResponse:
+    return render(request, "networks/list.html", _listed())
+
+
+@live
+def networks_live(request: PageRequest) -> HttpResponse:
+    return render(request, "networks/_list.html", _listed())
+
+
+@page()
+def network(request: PageRequest, name: str) -> HttpResponse:
+    found = get_object_or_404(Network, name=name)
+    return render(request, "networks/page.html", {**_standing(request, found), **_around(request, found)})
+
+
+@live
+def network_live(request: PageRequest, name: str) -> HttpResponse:
+    found = get_object_or_404(Network.objects.defer("peers_body"), name=name)
+    return render(request, "networks/_page.html", _standing(request, found))
+
+
+def _listed() -> dict[str, Any]:
+    return {"networks": convergence.network_states()}
+
+
+def _standing(request: PageRequest, network: Network) -> dict[str, Any]:
+    """The part that changes: who has what of it, how it stands, who holds addresses."""
+    [state] = convergence.network_states(Network.objects.filter(pk=network.pk))
+    segments = {row.node_id: row for row in network.segments.exclude(node=None)}
+    counts = fullness.counted(network.allocations.all())
+    nodes = part_of(request, state.nodes)
+    allocations = network.allocations.select_related("node")
+    return {
+        "state": state,
+        "network": network,
+        "nodes": nodes,
+        "rows": [Row.of(network, node, segments.get(node.node.pk), counts) for node in nodes],
+        "troubles": of_nodes(state.nodes, network.name),
+        "allocations": part_of(request, allocations, ALLOCATIONS, "addresses"),
+        "events": Event.objects.filter(kind="network", name=network.name)[:EVENTS],
+    }
+
+
+def _around(request: PageRequest, network: Network) -> dict[str, Any]:
+    """The part that stays: what the nodes are told of each other, what one of them wrote."""
+    peers = json.loads(network.peers_body) if network.peers_body else []
+    names = list(network.scope().values_list("name", flat=True))
+    chosen = request.GET.get("node") or next(iter(names), "")
+    return {
+        "peers": part_of(request, peers),
+        "names": names,
+        "chosen": chosen,
+        "files": _files(network, chosen),
+        "built_in": network.name in BUILT_IN,
+    }
+
+
+def _files(network: Network, node: str) -> dict[str, str]:
+    """The CNI files of the network as the node last reported them: name to content."""
+    report = Report.objects.filter(node__name=node).only("files").first()
+    files: dict[str, str] = report.files if report else {}
+    return {name: content for name, content in files.items() if name.rpartition(".")[0] == network.name}

@@ -1,0 +1,53 @@
+"""The overview: problems first, then networks, then nodes."""
+
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+
+from netadmin.pages import PageRequest, live, page
+from networks import convergence, fullness
+from networks.convergence import NetworkState, NodeState
+from networks.models import BUILT_IN
+from networks.pages.troubles import of_nodes
+
+SHOWN = 50
+"""Problems that are shown; the rest is counted."""
+
+
+@page()
+def overview(request: PageRequest) -> HttpResponse:
+    return render(request, "overview/page.html", _contents())
+
+
+@live
+def overview_live(request: PageRequest) -> HttpResponse:
+    return render(request, "overview/_page.html", _contents())
+
+
+def _contents() -> dict[str, Any]:
+    nodes = convergence.node_states()
+    networks = convergence.network_states(nodes=nodes)
+    full = [part for part in fullness.wherever_leases_are() if part.nearly_full]
+    troubles = of_nodes(nodes)
+    return {
+        "nodes": nodes,
+        "networks": networks,
+        "full": full,
+        "troubles": troubles[:SHOWN],
+        "more": max(len(troubles) - SHOWN, 0),
+        "summary": _summary(nodes, networks, len(troubles) + len(full)),
+        "newcomer": _newcomer(nodes, networks),
+    }
+
+
+def _summary(nodes: list[NodeState], networks: list[NetworkState], troubles: int) -> str:
+    """The state of the cluster in one sentence."""
+    converged = sum(state.status == "converged" for state in nodes)
+    problems = "no problem" if not troubles else "1 problem" if troubles == 1 else f"{troubles} problems"
+    return f"{converged} of {len(nodes)} nodes converged, {len(networks)} networks, {problems}"
+
+
+def _newcomer(nodes: list[NodeState], networks: list[NetworkState]) -> bool:
+    """Nothing was declared yet, or there is nobody to carry it out."""
+    return not nodes or all(state.network.name in BUILT_IN for state in networks)

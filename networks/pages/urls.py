@@ -1,0 +1,28 @@
+"""Addresses of the pages about networks and nodes.
+
+A network may be called anything: what is not about one network has no place below ``networks/``.
+"""
+
+from django.urls import path
+
+from networks.pages import declaration, network, node, overview
+
+urlpatterns = [
+    path("", overview.overview, name="overview"),
+    path("live/overview/", overview.overview_live, name="overview-live"),
+    path("networks/", network.networks, name="networks"),
+    path("live/networks/", network.networks_live, name="networks-live"),
+    path("networks/<str:name>/", network.network, name="network"),
+    path("live/networks/<str:name>/", network.network_live, name="network-live"),
+    path("new/network/", declaration.new, name="network-new"),
+    path("networks/<str:name>/edit/", declaration.edit, name="network-edit"),
+    path("networks/<str:name>/withdraw/", declaration.withdraw, name="network-withdraw"),
+    path("nodes/", node.nodes, name="nodes"),
+    path("live/nodes/", node.nodes_live, name="nodes-live"),
+    path("nodes/<str:name>/", node.node, name="node"),
+    path("live/nodes/<str:name>/", node.node_live, name="node-live"),
+    path("new/node/", node.new, name="node-new"),
+    path("nodes/<str:name>/edit/", node.edit, name="node-edit"),
+    path("nodes/<str:name>/token/", node.token, name="node-token"),
+    path("nodes/<str:name>/remove/", node.remove, name="node-remove"),
+]
