@@ -27,6 +27,8 @@ MEDIA_TYPE = "application/problem+json"
 NAME = "[a-z0-9][a-z0-9_-]{0,62}"
 """Names as they stand in an address; anything else is no address of ours (404)."""
 RETRY_SECONDS = 2
+SHOWN = 200
+"""Characters of a refused value that are sent back."""
 DATABASE_AWAY = (OperationalError, InterfaceError)
 IF_MATCH = OpenApiParameter(
     "If-Match", str, OpenApiParameter.HEADER, description="Only if this still is its ETag; 412 else."
@@ -137,9 +139,14 @@ def problem(status: int, code: str, title: str, faults: list[Fault]) -> dict[str
         "type": f"urn:netadmin:problem:{code}",
         "title": title,
         "status": status,
-        "detail": ". ".join(map(str, faults)) or title,
-        "errors": [asdict(fault) for fault in faults],
+        "detail": _sendable(". ".join(map(str, faults)) or title),
+        "errors": [{member: _sendable(text) for member, text in asdict(fault).items()} for fault in faults],
     }
+
+
+def _sendable(text: str) -> str:
+    """A half of a surrogate pair, which JSON can name, is no character that can be sent back."""
+    return text.encode(errors="replace").decode()
 
 
 def _faults(detail: Any, data: Any, path: str = "") -> Iterator[Fault]:
@@ -154,7 +161,9 @@ def _faults(detail: Any, data: Any, path: str = "") -> Iterator[Fault]:
         for value in detail:
             yield from _faults(value, data, path)
     else:
-        yield Fault(path or "body", str(data), str(detail).rstrip("."), "See /api/v1/docs/ for what it takes")
+        yield Fault(
+            path or "body", str(data)[:SHOWN], str(detail).rstrip("."), "See /api/v1/docs/ for what it takes"
+        )
 
 
 def _part(data: Any, key: Any) -> Any:

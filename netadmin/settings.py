@@ -79,12 +79,19 @@ SQLITE: dict[str, Any] = {
 }
 
 
+# A request waits ``timeout`` seconds for a database that is away, then it is answered 503. A
+# connection that cannot be made is given up soon, since the pool tries a lost one at ever
+# longer intervals, but a new one at once.
+POOL = {"min_size": 1, "max_size": 8, "timeout": 3, "reconnect_timeout": 1}
+
+
 def _postgresql(url: str) -> dict[str, Any]:
     parsed: dict[str, Any] = {**dj_database_url.parse(url)}
     return {
         **parsed,
         "CONN_MAX_AGE": 0,
-        "OPTIONS": {**parsed.get("OPTIONS", {}), "pool": {"min_size": 1, "max_size": 8}},
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {**parsed.get("OPTIONS", {}), "pool": POOL},
     }
 
 
@@ -104,7 +111,6 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = ENVIRONMENT.data_dir / "static"
 STATICFILES_DIRS = [BASE_DIR / "netadmin" / "assets"]
 # Files are found where the packages have them: no collectstatic step to forget.
 WHITENOISE_USE_FINDERS = True

@@ -31,7 +31,7 @@ def add(name: str, *, by: str, **fields: Any) -> Node:
     if faults := list(rules.check_name("name", name)):
         raise Problem(*faults)
     node = Node(name=name, **{**fields, "addresses": fields.get("addresses") or looked_up(name)})
-    if faults := [*_address_faults(node), *_directory_faults(node)]:
+    if faults := _faults(node):
         raise Problem(*faults)
     return _join(node, by=by)
 
@@ -62,7 +62,7 @@ def change(name: str, *, by: str, expected: int | None = None, **fields: Any) ->
     before = describe(node)
     for field, value in fields.items():
         setattr(node, field, value)
-    if faults := [*_address_faults(node), *_directory_faults(node)]:
+    if faults := _faults(node):
         raise Problem(*faults)
     after = describe(node)
     if after == before:
@@ -114,6 +114,20 @@ def looked_up(name: str) -> list[str]:
     return list(dict.fromkeys(str(item[4][0]) for item in found))
 
 
+def _faults(node: Node) -> list[Fault]:
+    directories = {field: getattr(node, field) for field in ("cni_plugins", "cni_config")}
+    return [
+        *_address_faults(node),
+        *(
+            fault
+            for field, path in directories.items()
+            if path
+            for fault in rules.directory_faults(field, path)
+        ),
+        *rules.length_faults("comment", node.comment, rules.LONGEST_TEXT),
+    ]
+
+
 def _address_faults(node: Node) -> list[Fault]:
     if not isinstance(node.addresses, list):
         return [Fault("addresses", str(node.addresses), "is not a list", 'Give ["192.0.2.1"], for instance')]
@@ -131,11 +145,6 @@ def _address_faults(node: Node) -> list[Fault]:
             )
         )
     return faults
-
-
-def _directory_faults(node: Node) -> list[Fault]:
-    given = {field: getattr(node, field) for field in ("cni_plugins", "cni_config")}
-    return [fault for field, path in given.items() if path for fault in rules.directory_faults(field, path)]
 
 
 def _follow(touched: Any) -> None:

@@ -24,6 +24,11 @@ LARGEST_TABLE = 2**32 - 1
 SMALLEST_MTU = {4: 576, 6: 1280}
 """RFC 791 and RFC 8200."""
 LARGEST_MTU = 65535
+LARGEST_NUMBER = 2**63 - 1
+"""Of a column."""
+LONGEST_TEXT = 255
+LONGEST_TAG = 63
+LONGEST_MASKS = 10
 SMALLEST_ASKED = addressing.SMALLEST_SEGMENT - 1
 """``ips_per_node``: 3 is rounded up to 4."""
 
@@ -48,8 +53,9 @@ def check(network: Network, around: Surroundings) -> list[Fault]:
     if faults:
         return faults
     faults += [*_network(network), *_device(network, around), *_tables(network), *_mtu(network)]
+    faults += [*_texts(network), *_numbers(network)]
     faults += _overrides(network, around)
-    if any(fault.field == "network" for fault in faults):
+    if any(fault.field in ("network", "ips_per_node", "mask_per_node") for fault in faults):
         return faults
     faults += [*_allowed(network, around), *_overlap(network, around)]
     if network.is_segmented and network.network:
@@ -210,6 +216,35 @@ def _mtu(network: Network) -> Iterator[Fault]:
             str(network.mtu),
             "is no possible MTU",
             f"Use {smallest} to {LARGEST_MTU}, or leave it empty",
+        )
+
+
+def _texts(network: Network) -> Iterator[Fault]:
+    yield from length_faults("comment", network.comment, LONGEST_TEXT)
+    for tag in network.tags:
+        yield from length_faults("tags", str(tag), LONGEST_TAG)
+
+
+def length_faults(field: str, text: str, longest: int) -> Iterator[Fault]:
+    """A text longer than its column."""
+    if len(text) > longest:
+        yield Fault(field, f"{text[:20]}...", f"is longer than {longest} characters", "Shorten it")
+
+
+def _numbers(network: Network) -> Iterator[Fault]:
+    if network.ips_per_node > LARGEST_NUMBER:
+        yield Fault(
+            "ips_per_node",
+            str(network.ips_per_node),
+            f"is more than {LARGEST_NUMBER}",
+            "Give the size as mask_per_node",
+        )
+    if len(network.mask_per_node) > LONGEST_MASKS:
+        yield Fault(
+            "mask_per_node",
+            network.mask_per_node,
+            "is not one prefix length per CIDR",
+            'Give "24", or "24 64"',
         )
 
 
@@ -394,5 +429,6 @@ def address_faults(field: str, text: str, node: str) -> Iterator[Fault]:
 
 def directory_faults(field: str, path: str) -> Iterator[Fault]:
     """Directories on the nodes."""
+    yield from length_faults(field, path, LONGEST_TEXT)
     if not path.startswith("/") or "/../" in path + "/" or any(character in path for character in "\n\0"):
         yield Fault(field, path, "is not the absolute path of a directory", "Give one like /usr/lib/cni")

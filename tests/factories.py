@@ -1,0 +1,96 @@
+"""What tests declare, made by functions through the verbs: every argument has a default.
+
+n1 192.0.2.1   n2 192.0.2.2   n3 192.0.2.3      in scope of a network
+n4 192.0.2.4                                    a node of the cluster, not in scope
+vera views, oscar operates, ada administers
+"""
+
+from itertools import count
+from typing import Any
+
+from django.contrib.auth.models import User
+from netaddr import IPAddress
+
+from netadmin import roles
+from networks import declare, membership, usage
+from networks.declaration import Declaration, EveryNode
+from networks.models import Allocation, Learnt, Network, State, Type
+from nodes.models import Node
+from workers.report import Lease, Report
+
+CAST = {"vera": roles.VIEWER, "oscar": roles.OPERATOR, "ada": roles.ADMIN}
+IN_SCOPE = ("n1", "n2", "n3")
+SEQUENCE = count(1)
+
+
+def a_user(name: str = "vera", password: str | None = None) -> User:
+    """One of the cast, with the role it plays; anybody else has none. Hashing a password takes a while."""
+    user = User.objects.create_user(name, password=password)
+    if name in CAST:
+        roles.give(user, CAST[name])
+    return user
+
+
+def a_node(name: str = "n1", **fields: Any) -> Node:
+    number = name.lstrip("abcdefghijklmnopqrstuvwxyz") or "1"
+    return membership.add(name, by="ada", **{"addresses": [f"192.0.2.{number}"], **fields})
+
+
+def the_nodes() -> list[Node]:
+    """n1, n2, n3 and n4."""
+    return [a_node(name) for name in (*IN_SCOPE, "n4")]
+
+
+def a_network(
+    name: str = "backend1",
+    network: str = "10.11.0.0/16",
+    type: str = Type.ROUTED_BRIDGE,
+    *,
+    nodes: tuple[str, ...] | None = None,
+    per_node: dict[str, dict[str, str]] | None = None,
+    **keywords: Any,
+) -> Network:
+    """A network on every node, or on ``nodes``."""
+    values = {"type": str(type), "network": network, **keywords}
+    scope = EveryNode() if nodes is None else nodes
+    return declare.declare(name, Declaration(values, scope, per_node or {}), by="oscar")
+
+
+def an_allocation(
+    network: Network,
+    address: str,
+    node: Node | None = None,
+    *,
+    service: str = "root/svc/web",
+    resource: str = "ip#0",
+) -> Allocation:
+    """An address that a resource of a service reports."""
+    return Allocation.objects.create(
+        network=network,
+        node=node,
+        address=IPAddress(address),
+        locality=usage.locality(network, node) if node else 0,
+        service=service,
+        resource=resource,
+        state=State.ATTACHED,
+        learnt=Learnt.REQUEST,
+    )
+
+
+def a_lease(
+    network: str = "backend1", address: str = "10.11.0.2", container: str = "c1", interface: str = "eth0"
+) -> Lease:
+    return Lease(network, address, container, interface)
+
+
+def a_report(node: str = "n1", **fields: Any) -> Report:
+    """A report newer than the one before."""
+    return Report(
+        **{"node": node, "sequence": next(SEQUENCE), "version": "", "outcome": "unchanged", **fields}
+    )
+
+
+def reported(node: Node | str, **fields: Any) -> None:
+    """The node has reported that it carries out what it is to have."""
+    row = Node.objects.get(name=str(node))
+    usage.take_in(row, a_report(row.name, **{"version": row.desired_version, **fields}))
