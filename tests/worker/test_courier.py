@@ -1,0 +1,174 @@
+"""The thread that talks to the control plane: what is in force, and what waits to be told."""
+
+import queue
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.waiting import until
+from tests.worker import documents
+from tests.worker.conftest import Node, declare
+from tests.worker.control_plane import GONE, Answer, ControlPlane
+from workers.cache import Cache
+from workers.control import Control
+from workers.courier import Courier, Desired, merged
+from workers.report import Report
+
+
+class Woken(queue.Queue[set[str]]):
+    """The reasons the courier woke the agent with."""
+
+    def next(self) -> set[str]:
+        return self.get(timeout=10)
+
+
+@pytest.fixture
+def woken() -> Woken:
+    return Woken()
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    return Cache(tmp_path / "state", "n1")
+
+
+@pytest.fixture
+def courier(node: Node, plane: ControlPlane, cache: Cache, woken: Woken) -> Iterator[Courier]:
+    courier = Courier(Control(node.settings), cache, Desired(), woken.put)
+    with node.namespace.entered():  # a thread is where the one is that starts it
+        courier.start()
+    yield courier
+    courier.stop()
+    plane.drop_connections()
+    courier.join()
+
+
+def test_a_document_is_cached_before_the_agent_hears_of_it(
+    courier: Courier, plane: ControlPlane, cache: Cache, woken: Woken
+) -> None:
+    courier.ask("start")
+    assert woken.next() == {"start", "document"}
+    assert courier.desired.version == plane.version
+    assert cache.read() == courier.desired.document
+
+
+def test_one_that_is_known_wakes_nobody_but_after_a_wake_up(
+    courier: Courier, plane: ControlPlane, woken: Woken
+) -> None:
+    courier.ask("start")
+    woken.next()
+    courier.ask("timer")
+    until(lambda: plane.fetches == 2, what="the second fetch", within=5)
+    courier.ask("wake-up")
+    assert woken.next() == {"wake-up"}
+    assert woken.empty()
+
+
+def test_a_wake_up_looks_even_if_the_control_plane_is_away(
+    courier: Courier, plane: ControlPlane, woken: Woken
+) -> None:
+    plane.answer = Answer(500)
+    courier.ask("wake-up")
+    assert woken.next() == {"wake-up"}
+    assert courier.desired == Desired()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        documents.body(documents.backend(), node="n2"),
+        documents.body(documents.backend())[:-9],
+        documents.body(documents.backend()).replace(b"10.11.2.0", b"10.11.8.0"),
+        b"<html>",
+        b"[]",
+    ],
+    ids=["other node", "truncated", "altered", "html", "list"],
+)
+def test_one_that_is_not_right_changes_nothing_and_is_a_finding(
+    courier: Courier, plane: ControlPlane, cache: Cache, woken: Woken, body: bytes
+) -> None:
+    courier.ask("start")
+    woken.next()
+    before = courier.desired
+    plane.declare(body, "odd")
+    courier.ask("timer")
+    assert woken.next() == {"timer", "document"}
+    assert courier.desired.document == before.document == cache.read()
+    assert [finding.code for finding in courier.desired.findings] == ["document"]
+    declare(plane, documents.body(documents.backend(peers=4)))
+    courier.ask("timer")
+    woken.next()
+    assert courier.desired.findings == ()
+
+
+def test_a_node_that_was_removed_gets_an_empty_document_in_the_same_directories(
+    courier: Courier, plane: ControlPlane, woken: Woken
+) -> None:
+    declare(plane, documents.body(documents.backend(), config="/somewhere"))
+    courier.ask("start")
+    woken.next()
+    plane.answer = GONE
+    courier.ask("timer")
+    woken.next()
+    assert courier.desired.removed
+    assert courier.desired.document is not None
+    assert courier.desired.document.networks == ()
+    assert courier.desired.document.cni_config == "/somewhere"
+
+
+def test_a_cache_that_cannot_be_written_is_a_finding_and_no_obstacle(
+    courier: Courier, plane: ControlPlane, cache: Cache, woken: Woken
+) -> None:
+    cache.path.parent.write_text("a file where the directory should be")
+    courier.ask("start")
+    woken.next()
+    assert courier.desired.version == plane.version
+    assert [finding.code for finding in courier.desired.findings] == ["cache"]
+
+
+def test_only_the_newest_report_is_told_and_no_change_is_lost(courier: Courier, plane: ControlPlane) -> None:
+    plane.answer = Answer(503)
+    courier.post(_report(1, "add a"))
+    until(lambda: plane.requests, what="a first attempt", within=5)
+    courier.post(_report(2, "add b"))
+    courier.post(_report(3))
+    plane.answer = None
+    until(lambda: plane.reports, what="the report", within=10)
+    (report,) = plane.reports
+    assert (report.sequence, report.outcome, report.changes) == (3, "applied", ("add a", "add b"))
+
+
+def test_a_report_that_is_refused_is_not_sent_again(courier: Courier, plane: ControlPlane) -> None:
+    plane.answer = Answer(400)
+    courier.post(_report(1))
+    until(lambda: plane.requests, what="the attempt", within=5)
+    plane.answer = None
+    courier.post(_report(2))
+    until(lambda: plane.reports, what="the next report", within=5)
+    assert [report.sequence for report in plane.reports] == [2]
+
+
+def test_a_wake_up_does_not_wait_for_the_end_of_a_back_off(
+    courier: Courier, plane: ControlPlane, woken: Woken
+) -> None:
+    plane.answer = Answer(503, {"Retry-After": "60"})
+    courier.ask("start")
+    until(lambda: plane.fetches == 1, what="a first attempt", within=5)
+    plane.answer = None
+    start = time.monotonic()
+    courier.ask("wake-up")
+    assert "document" in woken.next()
+    assert time.monotonic() - start < 5
+
+
+def test_what_is_carried_over_is_bounded() -> None:
+    older = _report(1, *(f"add {n}" for n in range(5000)))
+    assert len(merged(older, _report(2, "add last")).changes) == 1000
+    assert merged(older, _report(2, "add last")).changes[-1] == "add last"
+    assert merged(None, older) is older
+
+
+def _report(sequence: int, *changes: str) -> Report:
+    return Report("n1", sequence, "v", "applied" if changes else "unchanged", changes)

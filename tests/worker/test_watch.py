@@ -1,0 +1,176 @@
+"""What wakes the agent: real kernel events in a namespace, real files, other threads."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.worker.conftest import Node
+from workers.watch import BURST, Watch
+
+SOON = 2.0
+"""Seconds; more than any event takes."""
+NOTHING = 0.02
+
+
+@pytest.fixture
+def watch(node: Node) -> Iterator[Watch]:
+    with node.namespace.entered():
+        watch = Watch()
+    with watch:
+        yield watch
+
+
+@pytest.mark.parametrize(
+    ("before", "change"),
+    [
+        ("", "route add 10.20.0.0/16 via 10.0.0.2"),
+        ("route add 10.20.0.0/16 via 10.0.0.2", "route del 10.20.0.0/16"),
+        ("", "addr add 10.0.0.9/24 dev eth0"),
+        ("addr add 10.0.0.9/24 dev eth0", "addr del 10.0.0.9/24 dev eth0"),
+        ("", "addr add fd00::1/64 dev eth0"),
+        ("", "-6 route add fd01::/64 dev eth0"),
+        ("", "link add obr_x type bridge"),
+        ("", "link set eth0 down"),
+        ("", "link set eth0 mtu 1400"),
+        ("", "rule add from 10.0.0.0/8 lookup 100"),
+        ("", "-6 rule add from fd00::/8 lookup 100"),
+    ],
+)
+def test_the_kernel_says_what_anybody_changes(node: Node, watch: Watch, before: str, change: str) -> None:
+    if before:
+        node.ip(before)
+    watch.forget()
+    node.ip(change)
+    assert watch.wait(SOON) == {"kernel"}
+
+
+@pytest.mark.parametrize("change", ["add table inet other", "flush ruleset"])
+def test_nftables_says_what_anybody_changes(node: Node, watch: Watch, change: str) -> None:
+    node.namespace.run(["nft", "add", "table", "inet", "ours"])
+    watch.forget()
+    node.namespace.run(["nft", *change.split()])
+    assert watch.wait(SOON) == {"firewall"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda place: (place / "new").write_text("x"),
+        lambda place: (place / "there").write_text("y"),
+        lambda place: (place / "there").unlink(),
+        lambda place: (place / "there").rename(place / "elsewhere"),
+        lambda place: (place / "there").rename(place.parent / "away"),
+        lambda place: (place / "link").symlink_to("there"),
+    ],
+    ids=["new", "written", "deleted", "renamed", "moved away", "linked"],
+)
+def test_a_directory_says_what_anybody_changes(
+    watch: Watch, tmp_path: Path, change: Callable[[Path], object]
+) -> None:
+    place = tmp_path / "net.d"
+    place.mkdir()
+    (place / "there").write_text("x")
+    watch.follow({place: "files"})
+    change(place)
+    assert watch.wait(SOON) == {"files"}
+
+
+def test_reading_is_no_event(watch: Watch, tmp_path: Path) -> None:
+    (tmp_path / "there").write_text("x")
+    watch.follow({tmp_path: "files"})
+    (tmp_path / "there").read_text()
+    list(tmp_path.iterdir())
+    assert watch.wait(NOTHING) == set()
+
+
+def test_a_directory_that_is_made_again_is_followed_again(watch: Watch, tmp_path: Path) -> None:
+    place = tmp_path / "net.d"
+    watch.follow({place: "files"})
+    for _ in range(2):
+        place.mkdir()
+        watch.follow({place: "files"})
+        watch.forget()
+        place.rmdir()
+        assert watch.wait(SOON) == {"files"}
+
+
+def test_leases_and_files_are_told_apart(watch: Watch, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    watch.follow({tmp_path / "a": "files", tmp_path / "b": "leases"})
+    (tmp_path / "b" / "10.0.0.1").write_text("x")
+    assert watch.wait(SOON) == {"leases"}
+    (tmp_path / "a" / "x").write_text("x")
+    (tmp_path / "b" / "10.0.0.2").write_text("x")
+    assert watch.wait(SOON) == {"files", "leases"}
+
+
+def test_a_burst_is_one(node: Node, watch: Watch) -> None:
+    node.namespace.run(
+        ["ip", "-batch", "-"],
+        stdin="\n".join(f"route add 10.20.{n}.0/24 via 10.0.0.2" for n in range(200)),
+    )
+    assert watch.wait(SOON) == {"kernel"}
+    assert watch.wait(NOTHING) == set()
+
+
+def test_a_burst_that_does_not_end_is_looked_at_all_the_same(watch: Watch, tmp_path: Path) -> None:
+    watch.follow({tmp_path: "files"})
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.is_set():
+            (tmp_path / "x").write_text("x")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        start = time.monotonic()
+        assert watch.wait(SOON) == {"files"}
+        assert time.monotonic() - start < BURST + 0.5
+    finally:
+        done.set()
+        writer.join()
+
+
+def test_more_events_than_the_queue_holds_are_an_event(node: Node, watch: Watch) -> None:
+    lines = [f"route {verb} 10.20.{n}.0/24 via 10.0.0.2" for verb in ("add", "del") for n in range(250)]
+    node.namespace.run(["ip", "-batch", "-"], stdin="\n".join(lines * 4))
+    assert watch.wait(SOON) == {"kernel"}
+    watch.forget()
+    node.ip("route add 10.20.0.0/16 via 10.0.0.2")
+    assert watch.wait(SOON) == {"kernel"}
+
+
+def test_what_happened_before_a_look_is_forgotten_but_not_what_other_threads_ask(
+    node: Node, watch: Watch
+) -> None:
+    node.ip("route add 10.20.0.0/16 via 10.0.0.2")
+    watch.wake("wake-up")
+    watch.forget()
+    assert watch.wait(SOON) == {"wake-up"}
+
+
+def test_another_thread_wakes_it_at_once_and_reasons_coalesce(watch: Watch) -> None:
+    waker = threading.Timer(0.05, lambda: watch.wake("wake-up", "document"))
+    waker.start()
+    start = time.monotonic()
+    assert watch.wait(SOON) == {"wake-up", "document"}
+    assert time.monotonic() - start < 0.5
+    waker.join()
+    watch.wake("a")
+    watch.wake("b")
+    assert watch.wait(SOON) == {"a", "b"}
+    assert watch.wait(NOTHING) == set()
+
+
+def test_in_a_pause_only_other_threads_are_heard(node: Node, watch: Watch) -> None:
+    watch.forget()
+    node.ip("route add 10.20.0.0/16 via 10.0.0.2")
+    assert watch.pause(NOTHING) == set()
+    watch.wake("stop")
+    assert watch.pause(SOON) == {"stop"}
+    assert watch.wait(SOON) == {"kernel"}
