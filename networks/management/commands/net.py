@@ -1,0 +1,235 @@
+"""``manage.py net``: the networks as an operator looks at them."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db.models import QuerySet
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from netadmin.commandline import Verb, Verbs, by, table
+from networks import convergence, declare
+from networks.convergence import NetworkState, NodeState
+from networks.lookups import the_network
+from networks.management.tree import Branch, draw
+from networks.models import Allocation, Network
+from networks.representation import represent
+from nodes import wakeup
+from nodes.models import Cluster
+from workers.report import Finding
+
+COLUMNS = ("name", "type", "network", "size", "used", "free", "pct", "leases", "nodes")
+ADDRESS_COLUMNS = ("ip", "node", "service", "resource")
+SEGMENT_COLUMNS = ["node", "subnet", "address", "addr", "gateway"]
+CONTAINER = 12
+"""Characters of a container id that are shown, as Docker does."""
+
+
+class Command(Verbs):
+    help = "Networks: list, look at, withdraw, set up again. They are declared with manage.py cluster set."
+
+    def add_verbs(self, verb: Verb) -> None:
+        verb("ls", self.ls, "List the names of the networks.")
+        status = verb(
+            "status",
+            self.status,
+            "Show usage and convergence: used counts the addresses that resources of services report, leases "
+            "those that the nodes' stores handed out, nodes how many have the network as declared, of all "
+            "that are to have it. Problems that nodes report are below the table.",
+            "example: manage.py net status --verbose --name backend1",
+        )
+        status.add_argument("--verbose", action="store_true", help="Also the addresses.")
+        _add_name(status)
+        _add_format(status, "table")
+        show = verb("show", self.show, "Show what is declared and what follows from it.")
+        _add_name(show)
+        _add_format(show, "text")
+        remove = verb("rm", self.rm, "Withdraw a network from every node.")
+        remove.add_argument("name")
+        remove.add_argument("--force", action="store_true", help="Also while addresses are in use.")
+        setup = verb("setup", self.setup, "Make the nodes look now, in place of at the next look.")
+        _add_name(setup)
+
+    def ls(self) -> None:
+        for name in Network.objects.values_list("name", flat=True):
+            self.stdout.write(name)
+
+    def status(self, verbose: bool, name: str | None, format: str) -> None:
+        states = convergence.network_states(_chosen(name))
+        addresses = _addresses(states) if verbose else {}
+        if format == "json":
+            self._write_json(_status_json(states, addresses if verbose else None))
+            return
+        self.stdout.write(
+            draw(COLUMNS, [_network_branch(state, addresses.get(state.network.pk, ())) for state in states])
+        )
+        if problems := list(_problems(states, name)):
+            self.stdout.write("\nproblems\n" + table(problems))
+
+    def show(self, name: str | None, format: str) -> None:
+        shown = represent(_chosen(name))
+        if format == "json":
+            self._write_json(shown)
+            return
+        self.stdout.write("\n\n".join(map(_shown, shown)))
+
+    def rm(self, name: str, force: bool) -> None:
+        declare.withdraw(name, by=by(), force=force)
+        self.stdout.write(f"withdrew {name}")
+
+    def setup(self, name: str | None) -> None:
+        states = convergence.network_states(_chosen(name))
+        names = list(dict.fromkeys(member.node.name for state in states for member in state.nodes))
+        if not names:
+            raise CommandError("No node is to have it. Add one: manage.py node add NAME")
+        try:
+            wakeup.wake_up(names)
+        except (OperationalError, RedisError, OSError) as error:
+            seconds = Cluster.current().look_interval
+            raise CommandError(
+                f"broker: {str(error).rstrip('.')}. The nodes look by themselves every {seconds} s; see that the broker runs"
+            ) from error
+        self.stdout.write(f"woke {', '.join(names)}")
+
+    def _write_json(self, value: Any) -> None:
+        self.stdout.write(json.dumps(value, indent=2, cls=DjangoJSONEncoder))
+
+
+def _add_name(parser: CommandParser) -> None:
+    parser.add_argument("--name", metavar="N", help="Only this network.")
+
+
+def _add_format(parser: CommandParser, plain: str) -> None:
+    parser.add_argument("--format", choices=(plain, "json"), default=plain, help="Default %(default)s.")
+
+
+def _chosen(name: str | None) -> "QuerySet[Network]":
+    """All networks by name, or the one. Raises Missing."""
+    networks = Network.objects.defer("peers_body")
+    return networks if name is None else networks.filter(pk=the_network(name).pk)
+
+
+# -- status
+
+
+def _addresses(states: Iterable[NetworkState]) -> dict[int, list[Allocation]]:
+    """By network; addresses sorted as text."""
+    rows = Allocation.objects.filter(network__in=[state.network.pk for state in states]).select_related(
+        "node"
+    )
+    found = defaultdict(list)
+    for row in sorted(rows, key=lambda row: (str(row.address), row.node.name if row.node else "", row.pk)):
+        found[row.network_id].append(row)
+    return found
+
+
+def _network_branch(state: NetworkState, addresses: Iterable[Allocation]) -> Branch:
+    network = state.network
+    cells = (
+        network.name,
+        network.type,
+        network.network or "none",
+        str(network.size),
+        str(state.used),
+        str(state.free),
+        state.percent,
+        str(state.leases),
+        f"{state.converged}/{len(state.nodes)}",
+    )
+    rows = [Branch(_address_cells(row)) for row in addresses]
+    return Branch(cells, [Branch(ADDRESS_COLUMNS, rows)] if rows else ())
+
+
+def _address_cells(row: Allocation) -> tuple[str, ...]:
+    """A lease names its container where a service names its resource."""
+    holder = row.resource or f"{row.container[:CONTAINER]} {row.interface}".strip() or row.state
+    return (str(row.address), row.node.name if row.node else "-", row.service or "-", holder)
+
+
+def _problems(states: Iterable[NetworkState], name: str | None) -> Iterable[tuple[str, str, str]]:
+    """(node, network, sentence) of what nodes report, or that a node reports nothing any more."""
+    members: dict[str, NodeState] = {member.node.name: member for state in states for member in state.nodes}
+    for node, member in members.items():
+        if member.status == "silent":
+            remedy = "See whether it is up, its worker runs and reaches this control plane"
+            yield (
+                node,
+                f"node {node}: is not heard of since {member.node.last_seen:%Y-%m-%d %H:%M:%S}. {remedy}",
+            )
+        for finding in member.findings if name is None else member.findings_of(name):
+            yield node, finding["network"] or "-", str(Finding(**finding))
+
+
+def _status_json(
+    states: Iterable[NetworkState], addresses: dict[int, list[Allocation]] | None
+) -> list[dict[str, Any]]:
+    """Names and forms as in the REST API; sizes are texts, as those of IPv6 exceed 64 bits."""
+    shown = []
+    for state in states:
+        network = state.network
+        entry: dict[str, Any] = {
+            "name": network.name,
+            "type": network.type,
+            "network": network.network,
+            "size": str(network.size),
+            "used": state.used,
+            "free": str(state.free),
+            "pct": state.percent,
+            "leases": state.leases,
+            "convergence": {"nodes": len(state.nodes), "converged": state.converged},
+            "problems": [
+                {"node": member.node.name, **finding}
+                for member in state.nodes
+                for finding in member.findings_of(network.name)
+            ],
+        }
+        if addresses is not None:
+            entry["allocations"] = [_allocation_json(row) for row in addresses.get(network.pk, ())]
+        shown.append(entry)
+    return shown
+
+
+def _allocation_json(row: Allocation) -> dict[str, Any]:
+    return {
+        "address": str(row.address),
+        "node": row.node.name if row.node else None,
+        "service": row.service,
+        "resource": row.resource,
+        "container": row.container,
+        "interface": row.interface,
+        "state": row.state,
+        "learnt": row.learnt,
+    }
+
+
+# -- show
+
+
+def _shown(network: dict[str, Any]) -> str:
+    """A network as lines: what is declared, then the segments."""
+    everywhere = {"nodes": "every node"} if network["nodes"] is None else {}
+    lines = [
+        (name, _text(value))
+        for name, value in {**network, **everywhere}.items()
+        if name not in ("segments", "per_node")
+    ]
+    text = table(lines)
+    if segments := network["segments"]:
+        rows = [SEGMENT_COLUMNS]
+        rows += [[segment[column] or "-" for column in SEGMENT_COLUMNS] for segment in segments]
+        text += "\nsegments\n" + "\n".join(f"  {line}" for line in table(rows).splitlines())
+    return text
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return " ".join(map(str, value)) or "-"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {item}" for name, item in value.items())
+    return "-" if value in ("", None) else str(value)
