@@ -7,6 +7,7 @@ with Cluster(flat(3)) as cluster:
     assert cluster.ping(a, b).lost == 0
 """
 
+import shutil
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
@@ -26,10 +27,12 @@ from lab.waiting import until
 class Cluster:
     """A context manager; everything it made is gone when it ends, on whatever way.
 
-    Only inside a sandbox: its network namespace is the fabric that all nodes are wired to.
+    Only inside a sandbox. All nodes are wired to one more namespace, the fabric.
     """
 
     api: Api
+    control: Control
+    fabric: Namespace
 
     def __init__(
         self,
@@ -48,7 +51,6 @@ class Cluster:
             raise sandbox.NotPermitted("The lab runs in a sandbox only: python -m lab.sandbox -- PROGRAM")
         self.topology, self.database, self.look_interval = topology, database, look_interval
         self._first = topology.members[:joined]
-        self.fabric = Namespace.current("fabric")
         self.nodes: dict[str, Node] = {}
         self.containers: list[Container] = []
         self._ends = ExitStack()
@@ -56,6 +58,7 @@ class Cluster:
     def __enter__(self) -> Self:
         with ExitStack() as ends:
             self.directory = ends.enter_context(clean.directory())
+            self.fabric = ends.enter_context(Namespace("fabric"))
             underlay.build(self.fabric, self.topology)
             address = str(self.topology.control.ip)
             self.control = Control(self.directory / "control", self.fabric, address, self.database)
@@ -107,6 +110,13 @@ class Cluster:
         """Take a node out of the cluster; its machine and worker go on."""
         self.api.delete(f"nodes/{name}/")
 
+    def scrap(self, name: str) -> None:
+        """The node's machine is gone for good; whether it still is a member does not matter."""
+        node = self.nodes.pop(name)
+        underlay.unplug(self.fabric, node.member)
+        node.power_off()
+        shutil.rmtree(node.directory)
+
     # -- networks
 
     def declare(self, name: str, **fields: Any) -> Any:
@@ -136,9 +146,15 @@ class Cluster:
         return {node["name"] for node in nodes if node["applied_version"] == node["desired_version"]}
 
     def settled(self, within: float) -> None:
-        """Wait until every node whose worker runs carries out what is declared now."""
-        running = {name for name, node in self.nodes.items() if node.worker.running}
-        until(lambda: self.current() >= running, what="the nodes carry out what is declared", within=within)
+        """Wait until every member whose worker runs carries out what is declared now."""
+
+        def behind() -> list[str]:
+            self.check()
+            members = self.api.get("nodes/")["results"]
+            late = [row["name"] for row in members if row["applied_version"] != row["desired_version"]]
+            return [name for name in late if self.nodes[name].worker.running]
+
+        until(lambda: not behind(), what="all nodes carry out what is declared", within=within)
 
     def heard(self, name: str) -> str:
         """When a node last reported, as the API tells it; grows."""

@@ -10,7 +10,10 @@ import os
 import secrets
 import socket
 import sys
+from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from lab import sandbox
 from lab.namespaces import Namespace
@@ -59,22 +62,16 @@ class Control:
         self.manage("user", "add", USER, "--role", "admin", "--password-stdin", stdin=self.password + "\n")
         token = self.manage("user", "token", USER).split()[-1]
         self.answering(within)
-        return Api(self.url, token)
+        return Api(self.fabric, self.url, token)
 
     def answering(self, within: float = 60) -> None:
-        """Wait until the server for nodes takes connections."""
-        until(self._listens, what=f"{self.url} answers", within=within)
+        """Wait until the server for nodes answers."""
+        _answers(self.nodes, self.url, within)
 
     def serve_people(self, within: float = 60) -> None:
-        """Start the server on the machine's own loopback and wait until it takes connections."""
+        """Start the server on the machine's own loopback and wait until it answers."""
         self.people.start()
-
-        def listening() -> bool:
-            self.people.check()
-            with self.machine.entered():
-                return _connects("127.0.0.1", self.port)
-
-        until(listening, what=f"{self.people_url} answers", within=within)
+        _answers(self.people, self.people_url, within)
 
     def manage(self, *arguments: str, stdin: str = "") -> str:
         """``manage.py`` with arguments; returns what it printed. Raises CommandFailed."""
@@ -90,10 +87,6 @@ class Control:
     def kill(self) -> None:
         self.people.kill()
         self.nodes.kill()
-
-    def _listens(self) -> bool:
-        self.nodes.check()
-        return _connects(self.address, PORT)
 
     def _server(self, name: str, arguments: list[str], namespace: Namespace) -> Program:
         return Program(
@@ -114,9 +107,23 @@ class Control:
         }
 
 
-def _connects(host: str, port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex((host, port)) == 0
+def _answers(server: Program, url: str, within: float) -> None:
+    """Wait until a server that was started answers a request."""
+
+    def answers() -> bool:
+        server.check()
+        connection = HTTPConnection(urlsplit(url).netloc, timeout=within)
+        try:
+            with server.namespace.entered():
+                connection.connect()
+            connection.request("GET", "/healthz")
+            return connection.getresponse().status == HTTPStatus.OK
+        except ConnectionRefusedError:
+            return False
+        finally:
+            connection.close()
+
+    until(answers, what=f"{url} answers", within=within)
 
 
 def _free_port(machine: Namespace) -> int:

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 from lab.control import Control
@@ -19,8 +19,8 @@ from lab.node import Node
 Fault = Callable[[Control], AbstractContextManager[None]]
 """Lasts as long as the block."""
 
-_GROUPS = {"link": 1, "ipv4 address": 5, "ipv4 route": 7, "ipv6 address": 9, "ipv6 route": 11}
-"""Multicast groups of rtnetlink(7) that tell of every change a worker makes but the firewall's."""
+_GROUPS = {"link": 1, "ipv4 address": 5, "ipv4 route": 7}
+"""Multicast groups of rtnetlink(7) that tell of what a worker changes, and of little else."""
 
 
 def delete_route(node: Node, destination: str) -> None:
@@ -40,24 +40,22 @@ def flush_firewall(node: Node) -> None:
 def no_control_plane(control: Control) -> Iterator[None]:
     """Killed, with its broker; started again behind the block."""
     control.nodes.kill()
-    yield
-    control.nodes.start()
-    control.answering()
+    try:
+        yield
+    finally:
+        control.nodes.start()
+        control.answering()
 
 
 @contextmanager
 def no_broker(control: Control) -> Iterator[None]:
     """The control plane goes on, and connections to its broker are refused."""
-    arguments = control.nodes.argv
-    control.nodes.stop()
-    control.nodes.argv = [("--no-broker" if argument == "--broker" else argument) for argument in arguments]
-    control.nodes.start()
-    control.answering()
-    yield
-    control.nodes.stop()
-    control.nodes.argv = arguments
-    control.nodes.start()
-    control.answering()
+    usual = control.nodes.argv
+    _serve(control, ["--no-broker" if argument == "--broker" else argument for argument in usual])
+    try:
+        yield
+    finally:
+        _serve(control, usual)
 
 
 @contextmanager
@@ -65,8 +63,17 @@ def stalled_broker(control: Control) -> Iterator[None]:
     """The broker takes connections and answers nothing."""
     broker = control.broker_pid()
     os.kill(broker, signal.SIGSTOP)
-    yield
-    os.kill(broker, signal.SIGCONT)
+    try:
+        yield
+    finally:
+        os.kill(broker, signal.SIGCONT)
+
+
+def _serve(control: Control, argv: Sequence[str]) -> None:
+    control.nodes.stop()
+    control.nodes.argv = argv
+    control.nodes.start()
+    control.answering()
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
 
+from lab.namespaces import Namespace
+
 
 class Refused(RuntimeError):
     """The API answered with a problem document (RFC 9457); the message is its detail."""
@@ -15,10 +17,10 @@ class Refused(RuntimeError):
 
 
 class Api:
-    """One user's way in: ``url`` without ``/api/v1``, and the user's token."""
+    """One user's way in: the namespace to come from, ``url`` without ``/api/v1``, the user's token."""
 
-    def __init__(self, url: str, token: str) -> None:
-        self.url, self.token = url, token
+    def __init__(self, namespace: Namespace, url: str, token: str) -> None:
+        self.namespace, self.url, self.token = namespace, url, token
 
     def get(self, path: str) -> Any:
         return self.call("GET", path)[0]
@@ -42,6 +44,8 @@ class Api:
         sent = {"Authorization": f"Token {self.token}", "Content-Type": "application/json", **(headers or {})}
         connection = HTTPConnection(host, timeout=30)
         try:
+            with self.namespace.entered():
+                connection.connect()
             connection.request(method, f"/api/v1/{path}", None if body is None else json.dumps(body), sent)
             answer = connection.getresponse()
             text = answer.read().decode()

@@ -1,7 +1,6 @@
 """These tests make namespaces and interfaces: they run in a sandbox only, never on the machine itself.
 
-A module asks for the cluster it needs (``cluster`` of three nodes, or one of its own) and shares
-it among its tests; each test declares networks of its own and they are withdrawn behind it.
+Tests share a cluster, of the session or of their module; what a test declares is withdrawn behind it.
 """
 
 from collections.abc import Generator, Iterator
@@ -16,6 +15,8 @@ from lab.topology import flat
 CONVERGED_WITHIN = 15.0
 """Seconds; it takes less than one on a machine that does nothing else."""
 
+BUILT_IN = ("default", "lo")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _in_a_sandbox() -> None:
@@ -25,10 +26,16 @@ def _in_a_sandbox() -> None:
         )
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
+@pytest.fixture(scope="session")
+def _three_nodes() -> Iterator[Cluster]:
     with Cluster(flat(3)) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="module")
+def cluster(_three_nodes: Cluster) -> Cluster:
+    """Three nodes; a module that wants others has a fixture of its own."""
+    return _three_nodes
 
 
 class Declare(Protocol):
@@ -37,20 +44,21 @@ class Declare(Protocol):
 
 @pytest.fixture
 def declare(cluster: Cluster) -> Iterator[Declare]:
-    """Declares a network and waits until every node has built it; all that is undone behind the test."""
-    names: list[str] = []
+    """Declares a network and waits until every node has built it.
+
+    Behind the test all containers are detached and all networks withdrawn.
+    """
 
     def declare(name: str, **fields: Any) -> None:
         cluster.declare(name, **fields)
-        names.append(name)
         cluster.converged(name, within=CONVERGED_WITHIN)
 
     yield declare
     for container in list(cluster.containers):
         cluster.detach(container)
-    left = {network["name"] for network in cluster.api.get("networks/")["results"]}
-    for name in set(names) & left:
-        cluster.withdraw(name)
+    for network in cluster.api.get("networks/")["results"]:
+        if network["name"] not in BUILT_IN:
+            cluster.withdraw(network["name"])
     cluster.settled(within=CONVERGED_WITHIN)
 
 

@@ -64,12 +64,14 @@ def test_what_was_declared_while_a_worker_was_away_arrives(cluster: Cluster, dec
     n1.worker.start()
     cluster.converged("backend3", within=CONVERGED_WITHIN)
     assert n1.routes() == ROUTES
-    cluster.withdraw("backend3")
 
 
 @pytest.mark.parametrize("fault", [faults.no_broker, faults.stalled_broker])
-def test_without_the_broker_a_change_arrives_by_the_timer(cluster: Cluster, fault: faults.Fault) -> None:
+def test_without_the_broker_a_change_arrives_by_the_timer(
+    cluster: Cluster, declare: Declare, fault: faults.Fault
+) -> None:
     with fault(cluster.control):
+        cluster.api.get("networks/")  # what a server does once is not what is measured
         start = time.monotonic()
         cluster.declare("backend3", **ROUTED)
         assert time.monotonic() - start < LATENCY

@@ -188,7 +188,6 @@ def test_a_foreign_route_in_the_way_is_a_conflict_with_its_name(cluster: Cluster
     n1.namespace.run(["ip", "route", "delete", "10.11.4.0/22", "proto", "static"])
     cluster.converged("backend1", within=CONVERGED_WITHIN)
     assert n1.routes()["10.11.4.0/22"] == "192.0.2.2"
-    cluster.withdraw("backend1")
 
 
 def test_leases_appear_in_net_status(cluster: Cluster, declare: Declare) -> None:
