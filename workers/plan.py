@@ -38,11 +38,11 @@ def plan(desired: Iterable[Owned], ours: Iterable[Owned], foreign: Iterable[Owne
     """
     wanted, present, others = _by_key(desired), _by_key(ours), _by_key(foreign)
     there = {**others, **present}
-    blocked = [one for key, one in wanted.items() if key not in present and there.get(key, one) != one]
-    devices = {one.name for one in blocked if isinstance(one, Bridge)}
-    free = [one for one in wanted.values() if one not in blocked and one.needs not in devices]
+    blocked = {key: one for key, one in wanted.items() if key not in present and there.get(key, one) != one}
+    devices = {one.name for one in blocked.values() if isinstance(one, Bridge)}
+    free = [one for key, one in wanted.items() if key not in blocked and one.needs not in devices]
     made = [change for one in free if (change := _made(one, there.get(one.key)))]
-    findings = tuple(_conflict(one, there[one.key]) for one in blocked if one.needs not in devices)
+    findings = tuple(_conflict(one, there[key]) for key, one in blocked.items() if one.needs not in devices)
     return Plan((*sorted(made, key=_rank), *_removals(wanted, present)), findings)
 
 

@@ -10,6 +10,7 @@ the two in any case: without, a second next hop joins silently.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from struct import unpack_from
 
 from workers.changes import Verb
@@ -39,6 +40,9 @@ UNICAST, BLACKHOLE = 1, 6
 MAIN = 254
 METRIC = {INET: 0, INET6: 1024}
 """What the kernel takes when none is given."""
+
+Connected = tuple[tuple[IPNetwork, str], ...]
+"""Subnets that the node is connected to, and the device; the narrowest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,32 +76,14 @@ def wanted(
 ) -> tuple[list[Route], list[Finding]]:
     """Routes of a routed_bridge in all its tables, and what cannot be routed."""
     tables, findings = _tables(network, host)
-    hops, unreachable = _hops(network, node, host.subnets())
-    routes = [
-        Route(dst, table, via, device, METRIC[family(dst)], protocol, network.name)
-        for table in tables
-        for dst, via, device in [*_own(network, table), *hops]
-    ]
-    return routes, findings + unreachable
+    routes, unreachable = _routes(network, node, protocol, tuple(tables), tuple(host.subnets()))
+    return [*routes], [*findings, *unreachable]
 
 
 def decode(body: bytes, names: Mapping[int, str]) -> Route:
     """A route, whoever's; ``names`` of devices by number."""
-    kind, length, _, _, table, protocol, _, _, _ = ROUTE_HEADER.unpack_from(body)
-    found = attributes(body, ROUTE_HEADER.size)
-    dst = unpacked(found.get(DST) or bytes(4 if kind == INET else 16))
-    return Route(
-        dst=f"{dst}/{length}",
-        table=to_number(found[TABLE]) if TABLE in found else table,
-        via=_several(found[MULTIPATH])
-        if MULTIPATH in found
-        else unpacked(found[GATEWAY])
-        if GATEWAY in found
-        else "",
-        device=names.get(to_number(found[OIF]), "") if OIF in found else "",
-        metric=to_number(found[PRIORITY]) if PRIORITY in found else 0,
-        protocol=protocol,
-    )
+    dst, table, via, device, metric, protocol = _parsed(body)
+    return Route(dst, table, via, names.get(device, ""), metric, protocol)
 
 
 def encode(verb: Verb, route: Route, index: IndexOf) -> Request:
@@ -138,6 +124,26 @@ def _body(route: Route, scope: int, kind: int, hop: bytes) -> bytes:
     return header + number(TABLE, route.table) + attribute(DST, packed(dst)) + metric + hop
 
 
+@lru_cache(maxsize=1 << 13)
+def _parsed(body: bytes) -> tuple[str, int, str, int, int, int]:
+    """Destination, table, next hop, number of the device, metric, protocol.
+
+    Kept, as most of a dump is what the last one was, byte for byte.
+    """
+    kind, length, _, _, table, protocol, _, _, _ = ROUTE_HEADER.unpack_from(body)
+    found = attributes(body, ROUTE_HEADER.size)
+    dst = unpacked(found.get(DST) or bytes(4 if kind == INET else 16))
+    hop = unpacked(found[GATEWAY]) if GATEWAY in found else _several(found.get(MULTIPATH, b""))
+    return (
+        f"{dst}/{length}",
+        to_number(found[TABLE]) if TABLE in found else table,
+        hop,
+        to_number(found.get(OIF, bytes(4))),
+        to_number(found.get(PRIORITY, bytes(4))),
+        protocol,
+    )
+
+
 def _several(value: bytes) -> str:
     """Next hops of a multipath route (rtnexthop: length, flags, hops, index), joined by a comma."""
     hops, start = [], 0
@@ -174,8 +180,22 @@ def _own(network: DesiredNetwork, table: int) -> list[tuple[str, str, str]]:
     return [] if table == MAIN else [(str(subnet(cidr)), "", network.device) for cidr in network.subnets]
 
 
+@lru_cache(maxsize=256)
+def _routes(
+    network: DesiredNetwork, node: str, protocol: int, tables: tuple[int, ...], connected: Connected
+) -> tuple[list[Route], list[Finding]]:
+    """Kept, as a look asks twice and networks change less often than nodes look."""
+    hops, unreachable = _hops(network, node, connected)
+    routes = [
+        Route(dst, table, via, device, METRIC[family(dst)], protocol, network.name)
+        for table in tables
+        for dst, via, device in [*_own(network, table), *hops]
+    ]
+    return routes, unreachable
+
+
 def _hops(
-    network: DesiredNetwork, node: str, connected: list[tuple[IPNetwork, str]]
+    network: DesiredNetwork, node: str, connected: Connected
 ) -> tuple[list[tuple[str, str, str]], list[Finding]]:
     """Destination, next hop and device for each peer's segment that is reached directly."""
     hops, findings = [], []
@@ -192,7 +212,7 @@ def _hops(
     return hops, findings
 
 
-def _device(hop: str, connected: list[tuple[IPNetwork, str]]) -> str:
+def _device(hop: str, connected: Connected) -> str:
     target = address(hop)
     return next((name for net, name in connected if net.version == target.version and target in net), "")
 
