@@ -170,7 +170,7 @@ class Cluster:
     def container(self, node: str, network: str) -> Container:
         """Attach a container by the CNI plugins. Raises NotAttached."""
         host = self.nodes[node]
-        name = f"{network}-{node}-{len(self.containers)}"
+        name = f"c{len(self.containers) + 1}-{node}"
         container = Container(name, host.namespace, host.chain(network))
         self.containers.append(container)
         return container
