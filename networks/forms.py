@@ -23,7 +23,7 @@ from nodes.models import Cluster, Node
 OVERRIDE = re.compile(rf"({'|'.join(OVERRIDES)})@([^\s=]+)\s*=\s*(.+)")
 
 ADVANCED = ("mask_per_node", "tunnel", "tunnel_mode", "tables", "dev", "mtu", "public", "overrides", "tags")
-NOTHING = ("", None, False, [])
+NOTHING: tuple[Any, ...] = ("", None, False, [])
 USUAL = {"tunnel": (Tunnel.AUTO,), "tunnel_mode": (TunnelMode.IPIP,), "tables": ("main", ["main"])}
 
 
@@ -139,7 +139,7 @@ class NetworkForm(VerbForm):
     tunnel = forms.ChoiceField(label="Tunnel", choices=Tunnel.choices, initial=Tunnel.AUTO)
     tunnel_mode = forms.ChoiceField(
         label="Tunnel mode",
-        choices=TunnelMode.choices,
+        choices=[(mode, mode) for mode in TunnelMode.values],
         initial=TunnelMode.IPIP,
         help_text="ipip becomes ip6ip6 where the ends are IPv6; gre carries both families.",
     )

@@ -46,11 +46,11 @@ class Fullness:
 
     @property
     def full(self) -> bool:
-        return self.leases >= self.room
+        return self.leases > 0 and self.leases >= self.room
 
     @property
     def nearly_full(self) -> bool:
-        return self.leases >= NEARLY * self.room
+        return self.leases > 0 and self.leases >= NEARLY * self.room
 
 
 def room(cidr: IPNetwork) -> int:

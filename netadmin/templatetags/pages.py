@@ -1,6 +1,7 @@
 """How things are written on a page: times, numbers, status words, bars, differences."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +16,10 @@ from django.utils.safestring import SafeString
 from netadmin import roles
 
 register = template.Library()
+
+READABLE = 2**33
+SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+CAPABILITIES = {"cni_plugins": "CNI plugins in", "cni_config": "CNI files in"}
 
 GLYPHS = {
     "converged": "●",
@@ -65,14 +70,22 @@ def version(digest: str) -> SafeString | str:
 
 @register.filter
 def grouped(number: int) -> str:
-    """65536 as 65 536, with narrow spaces that do not break."""
-    return f"{number:,}".replace(",", "\u202f")
+    """65536 as 65 536, with narrow spaces that do not break; what nobody can read as a power of two."""
+    if number < READABLE:
+        return f"{number:,}".replace(",", "\u202f")
+    return "2" + str(round(math.log2(number))).translate(SUPERSCRIPT)
 
 
 @register.filter
 def listed(value: Any) -> str:
     """A list as words with commas between; anything else as text."""
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+@register.filter
+def capability(name: str) -> str:
+    """What a worker calls a capability, in words."""
+    return CAPABILITIES.get(name, name.replace("_", " ").capitalize())
 
 
 @register.filter
@@ -134,8 +147,8 @@ def differences(event: Any) -> list[Difference]:
     if isinstance(before or after, list):
         return _sentences(before or [], after or [])
     before, after = before or {}, after or {}
-    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
-    return [Difference(name, _text(before.get(name)), _text(after.get(name))) for name in names]
+    lines = [Difference(name, _text(before.get(name)), _text(after.get(name))) for name in {**before, **after}]
+    return [line for line in lines if line.before != line.after]
 
 
 def _sentences(before: Iterable[str], after: Iterable[str]) -> list[Difference]:

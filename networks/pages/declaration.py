@@ -71,7 +71,7 @@ def _answer(request: PageRequest, form: NetworkForm, verb: Callable[[], Network]
                     kind="network", name=form.instance.name
                 ).first()
     template = "networks/_preview.html" if request.htmx else "networks/form.html"
-    return render(request, template, context, status=400 if form.errors and not request.htmx else 200)
+    return render(request, template, context)
 
 
 @page(OPERATOR)
@@ -100,4 +100,4 @@ def withdraw(request: PageRequest, name: str) -> HttpResponse:
         "addresses": network.allocations.count(),
         "holders": network.allocations.select_related("node")[:HOLDERS],
     }
-    return render(request, "networks/withdraw.html", context, status=problem.status if problem else 200)
+    return render(request, "networks/withdraw.html", context)

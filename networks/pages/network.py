@@ -10,10 +10,10 @@ from netadmin.pages import PageRequest, live, page, part_of
 from networks import convergence, fullness
 from networks.models import BUILT_IN, Network
 from networks.pages.rows import Row
-from networks.pages.troubles import of_nodes
+from networks.pages.troubles import of_nodes, of_parts
 from nodes.models import Event, Report
 
-ALLOCATIONS = 50
+ALLOCATIONS = 25
 EVENTS = 20
 
 
@@ -50,12 +50,14 @@ def _standing(request: PageRequest, network: Network) -> dict[str, Any]:
     counts = fullness.counted(network.allocations.all())
     nodes = part_of(request, state.nodes)
     allocations = network.allocations.select_related("node")
+    rows = [Row.of(network, node, segments.get(node.node.pk), counts) for node in nodes]
     return {
         "state": state,
         "network": network,
         "nodes": nodes,
-        "rows": [Row.of(network, node, segments.get(node.node.pk), counts) for node in nodes],
-        "troubles": of_nodes(state.nodes, network.name),
+        "rows": rows,
+        "troubles": of_nodes(state.nodes, network.name)
+        + of_parts(part for row in rows for part in row.parts),
         "allocations": part_of(request, allocations, ALLOCATIONS, "addresses"),
         "events": Event.objects.filter(kind="network", name=network.name)[:EVENTS],
     }

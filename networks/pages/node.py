@@ -16,7 +16,7 @@ from networks import convergence, fullness, membership
 from networks.forms import GoingForm, NodeForm
 from networks.models import Network
 from networks.pages.rows import Row
-from networks.pages.troubles import of_nodes
+from networks.pages.troubles import of_nodes, of_parts
 from nodes import tokens, worker_conf
 from nodes.models import Event, Node, Report
 
@@ -55,15 +55,15 @@ def _standing(node: Node) -> dict[str, Any]:
     segments = {row.network_id: row for row in node.segments.all()}
     counts = fullness.counted(node.allocations.all())
     networks = Network.objects.filter(Q(every_node=True) | Q(nodes=node)).exclude(network="").distinct()
+    rows = [
+        Row.of(network, state, segments.get(network.pk), counts) for network in networks.defer("peers_body")
+    ]
     return {
         "node": node,
         "state": state,
         "report": Report.objects.filter(node=node).first(),
-        "rows": [
-            Row.of(network, state, segments.get(network.pk), counts)
-            for network in networks.defer("peers_body")
-        ],
-        "troubles": of_nodes([state]),
+        "rows": rows,
+        "troubles": of_nodes([state]) + of_parts(part for row in rows for part in row.parts),
         "events": Event.objects.filter(kind="node", name=node.name)[:EVENTS],
     }
 
@@ -80,7 +80,7 @@ def new(request: PageRequest) -> HttpResponse:
             form.refuse(problem)
         else:
             return _token_page(request, node, tokens.for_node(node, by=by))
-    return render(request, "nodes/form.html", {"form": form}, status=_status(form))
+    return render(request, "nodes/form.html", {"form": form})
 
 
 @page(ADMIN)
@@ -96,7 +96,7 @@ def edit(request: PageRequest, name: str) -> HttpResponse:
             messages.success(request, f"{name} is changed.")
             return redirect("node", name=name)
     context = {"form": form, "node": node}
-    return render(request, "nodes/form.html", context, status=_status(form))
+    return render(request, "nodes/form.html", context)
 
 
 @page(ADMIN)
@@ -139,8 +139,4 @@ def remove(request: PageRequest, name: str) -> HttpResponse:
         "segments": node.segments.select_related("network").exclude(subnet=""),
         "addresses": node.allocations.count(),
     }
-    return render(request, "nodes/remove.html", context, status=problem.status if problem else 200)
-
-
-def _status(form: NodeForm) -> int:
-    return 400 if form.errors else 200
+    return render(request, "nodes/remove.html", context)

@@ -9,7 +9,7 @@ from netadmin.pages import PageRequest, live, page
 from networks import convergence, fullness
 from networks.convergence import NetworkState, NodeState
 from networks.models import BUILT_IN
-from networks.pages.troubles import of_nodes
+from networks.pages.troubles import of_nodes, of_parts
 
 SHOWN = 50
 """Problems that are shown; the rest is counted."""
@@ -28,15 +28,13 @@ def overview_live(request: PageRequest) -> HttpResponse:
 def _contents() -> dict[str, Any]:
     nodes = convergence.node_states()
     networks = convergence.network_states(nodes=nodes)
-    full = [part for part in fullness.wherever_leases_are() if part.nearly_full]
-    troubles = of_nodes(nodes)
+    troubles = of_nodes(nodes) + of_parts(fullness.wherever_leases_are())
     return {
         "nodes": nodes,
         "networks": networks,
-        "full": full,
         "troubles": troubles[:SHOWN],
         "more": max(len(troubles) - SHOWN, 0),
-        "summary": _summary(nodes, networks, len(troubles) + len(full)),
+        "summary": _summary(nodes, networks, len(troubles)),
         "newcomer": _newcomer(nodes, networks),
     }
 

@@ -1,9 +1,10 @@
-"""What somebody should look at: what nodes found, and nodes that nobody hears of."""
+"""What somebody should look at: what nodes found, nodes that nobody hears of, segments that are full."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from networks.convergence import NodeState
+from networks.fullness import Fullness
 from nodes.models import Node
 
 
@@ -12,8 +13,7 @@ class Trouble:
     node: Node
     network: str
     """Empty: it concerns the whole node."""
-    subject: str
-    why: str
+    sentence: str
     remedy: str
 
 
@@ -22,20 +22,39 @@ def of_nodes(states: Iterable[NodeState], network: str | None = None) -> list[Tr
     found = []
     for state in states:
         if state.status == "silent":
-            found.append(_silent(state))
+            found.append(_silent(state.node))
         findings = state.findings if network is None else state.findings_of(network)
         found += [
-            Trouble(state.node, finding["network"], finding["subject"], finding["why"], finding["remedy"])
+            Trouble(
+                state.node,
+                finding["network"],
+                f"{finding['subject']}: {finding['why']}",
+                finding["remedy"],
+            )
             for finding in findings
         ]
     return found
 
 
-def _silent(state: NodeState) -> Trouble:
+def of_parts(parts: Iterable[Fullness]) -> list[Trouble]:
+    """Segments in which there is no room for containers, or soon will be none."""
+    return [
+        Trouble(
+            part.node,
+            part.network.name,
+            f"{part.leases} of the {part.room} addresses of {part.cidr} are leased"
+            + (", it is full" if part.full else ""),
+            "Stop containers there, or give the network larger segments",
+        )
+        for part in parts
+        if part.nearly_full
+    ]
+
+
+def _silent(node: Node) -> Trouble:
     return Trouble(
-        state.node,
+        node,
         "",
-        f"node {state.node.name}",
         "is not heard of any more",
         "See whether it is up, its worker runs and reaches this control plane",
     )
