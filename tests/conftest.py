@@ -24,7 +24,7 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> No
 @pytest.fixture(scope="session", autouse=True)
 def _no_broker() -> None:
     """Wake-ups of a test must not reach the broker of a control plane that runs on this machine."""
-    broker.app.conf.broker_url = "redis+socket:///nowhere/broker.sock"
+    broker.app.conf.update(broker_url="redis+socket:///nowhere/broker.sock")
 
 
 class Client(APIClient):

@@ -4,12 +4,17 @@ JSON, one object, the fields of ``Report``. ``sequence`` grows with every report
 node (wall clock in nanoseconds), so that one that arrives late is told from the newest.
 """
 
+import ipaddress
 import json
-from dataclasses import asdict, dataclass, field
-from typing import Any
+import math
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from typing import Any, get_args, get_origin
 
 FORMAT = 1
 MAX_BYTES = 16 * 1024 * 1024
+LONGEST_VERSION = 64
+"""Of a SHA-256 in hexadecimal."""
+MOST_ROUTES = 2**31 - 1
 OUTCOMES = ("applied", "unchanged", "failed", "no-document")
 
 
@@ -93,29 +98,98 @@ def dump(report: Report) -> bytes:
 
 
 def parse(body: bytes) -> Report:
-    """Read a report; raises ReportError that says which field is wrong."""
+    """Read a report; raises ReportError that says which field is wrong.
+
+    What comes out can be stored as it is: every field has its type, numbers are finite and fit
+    64 bits, texts can be encoded and hold no NUL (which PostgreSQL takes in no text).
+    """
     try:
-        raw = json.loads(body)
-    except ValueError as error:
+        raw = json.loads(body, parse_float=_finite, parse_constant=_finite)
+    except (ValueError, RecursionError) as error:
         raise ReportError(f"body: is not whole JSON ({error})") from error
     if not isinstance(raw, dict) or raw.pop("format", None) != FORMAT:
         raise ReportError(f"format: only {FORMAT} is read")
-    if raw.get("outcome") not in OUTCOMES:
-        raise ReportError(f"outcome={raw.get('outcome')}: is none of {', '.join(OUTCOMES)}")
+    report: Report = _read(Report, raw, "report")
+    if report.outcome not in OUTCOMES:
+        raise ReportError(f"outcome={report.outcome}: is none of {', '.join(OUTCOMES)}")
+    if len(report.version) > LONGEST_VERSION:
+        raise ReportError("version: is longer than a version is")
+    if not 0 <= report.routes <= MOST_ROUTES:
+        raise ReportError(f"routes={report.routes}: is no number of routes")
+    for lease in report.leases:
+        if not _is_address(lease.address):
+            raise ReportError(f"leases={lease.address[:64]}: is no IP address")
+    return report
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:32]} is no number")
+    return number
+
+
+def _is_address(text: str) -> bool:
     try:
-        return Report(
-            **{
-                **raw,
-                "sequence": int(raw["sequence"]),
-                "changes": tuple(raw.get("changes", ())),
-                "drift": tuple(raw.get("drift", ())),
-                "findings": tuple(Finding(**item) for item in raw.get("findings", ())),
-                "interfaces": tuple(
-                    Interface(**{**item, "addresses": tuple(item["addresses"])})
-                    for item in raw.get("interfaces", ())
-                ),
-                "leases": tuple(Lease(**item) for item in raw.get("leases", ())),
-            }
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ReportError(f"report: {error}") from error
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
+
+
+def _read(kind: Any, raw: Any, place: str) -> Any:
+    """A JSON value as the type of a field; raises ReportError that names the place."""
+    if kind is str or (kind is Any and isinstance(raw, str)):
+        return _text(raw, place)
+    if is_dataclass(kind):
+        return _object(kind, raw, place)
+    if get_origin(kind) is tuple:
+        return tuple(_read(get_args(kind)[0], item, place) for item in _is(list, raw, place))
+    if get_origin(kind) is dict:
+        item_kind = get_args(kind)[1]
+        items = _is(dict, raw, place).items()
+        return {_text(key, place): _read(item_kind, item, f"{place}.{key}") for key, item in items}
+    if kind is Any:
+        return _anything(raw, place)
+    if kind is float and type(raw) is int:
+        return float(raw)
+    if kind is int and type(raw) is int and not -(2**63) <= raw < 2**63:
+        raise ReportError(f"{place}: does not fit 64 bits")
+    return _is(kind, raw, place)
+
+
+def _object(kind: Any, raw: Any, place: str) -> Any:
+    known = {item.name: item for item in fields(kind)}
+    given = _is(dict, raw, place)
+    for name in given:
+        if name not in known:
+            raise ReportError(f"{place}: has no field {name[:64]!r}")
+    for name, item in known.items():
+        if name not in given and item.default is MISSING and item.default_factory is MISSING:
+            raise ReportError(f"{name}: is missing in {place}")
+    return kind(**{name: _read(known[name].type, value, name) for name, value in given.items()})
+
+
+def _anything(raw: Any, place: str) -> Any:
+    if isinstance(raw, dict):
+        return _read(dict[str, Any], raw, place)
+    if isinstance(raw, list):
+        return [_read(Any, item, place) for item in raw]
+    return raw
+
+
+def _text(raw: Any, place: str) -> str:
+    text: str = _is(str, raw, place)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ReportError(f"{place}: holds half a character") from error
+    if "\0" in text:
+        raise ReportError(f"{place}: holds a NUL")
+    return text
+
+
+def _is(kind: Any, raw: Any, place: str) -> Any:
+    if type(raw) is not kind:
+        raise ReportError(f"{place}: is {type(raw).__name__} where {kind.__name__} is read")
+    return raw

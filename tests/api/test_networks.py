@@ -1,5 +1,7 @@
 """/api/v1/networks/: list, declare, change, replace, withdraw."""
 
+from typing import Any
+
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
@@ -150,7 +152,9 @@ def test_it_says_every_fault_with_field_value_and_remedy(oscar: Client) -> None:
         ({"name": "backend_long_name"}, "name"),
     ],
 )
-def test_it_refuses_naming_the_field(oscar: Client, nodes: list[Node], given: object, field: str) -> None:
+def test_it_refuses_naming_the_field(
+    oscar: Client, nodes: list[Node], given: dict[str, Any], field: str
+) -> None:
     response = oscar.post(URL, {**BACKEND1, **given})
     assert response.status_code == 400, response.content
     faults = response.json()["errors"]

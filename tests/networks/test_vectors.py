@@ -11,6 +11,7 @@ from networks.models import Network
 from nodes.models import Node
 from tests import factories
 from tests.networks import cases
+from workers.kernel import links
 
 pytestmark = pytest.mark.django_db
 
@@ -24,6 +25,7 @@ def test_it_cuts_a_network_as_the_reference_does(case: dict[str, Any]) -> None:
     for node, want in case["expect"].items():
         cidr = IPNetwork(chosen[node])
         assert f"{addressing.first_address(cidr)}/{cidr.prefixlen}" == want["address"]
+        assert (links.pinned_mac([chosen[node]]) or None) == want["mac"]
 
 
 @pytest.mark.parametrize("case", cases.load("reject"), ids=lambda case: case["id"])
