@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 from typing import Any, NoReturn
@@ -99,8 +100,7 @@ def play(cluster: Cluster, *, once: bool) -> int:
         if source is not target
     }
     show_pings(containers, table)
-    show_command(cluster, "net", "status")
-    show_command(cluster, "net", "status", "--verbose", "--name", ACROSS)
+    show_commands(cluster, "net status", f"net status --verbose --name {ACROSS}")
     passed = all(pings.lost == 0 for pings in table.values())
     say(f"every one of {len(table)} pings came back" if passed else "FAILED: some pings did not come back")
     if not once and passed:
@@ -174,8 +174,12 @@ def show_columns(rows: Sequence[Sequence[str]]) -> None:
         print("   ", "   ".join(cells).rstrip())
 
 
-def show_command(cluster: Cluster, *arguments: str) -> None:
-    print(f"$ manage.py {' '.join(arguments)}\n{cluster.control.manage(*arguments)}")
+def show_commands(cluster: Cluster, *commands: str) -> None:
+    """What manage.py prints; the commands run side by side."""
+    with ThreadPoolExecutor() as pool:
+        shown = pool.map(lambda command: cluster.control.manage(*command.split()), commands)
+        for command, text in zip(commands, shown, strict=True):
+            print(f"$ manage.py {command}\n{text}")
 
 
 def stay(cluster: Cluster) -> None:
