@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import QuerySet
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
+from rest_framework.utils.encoders import JSONEncoder
 
 from netadmin.commandline import Verb, Verbs, by, table
 from networks import convergence, declare
@@ -89,14 +89,12 @@ class Command(Verbs):
         try:
             wakeup.wake_up(names)
         except (OperationalError, RedisError, OSError) as error:
-            seconds = Cluster.current().look_interval
-            raise CommandError(
-                f"broker: {str(error).rstrip('.')}. The nodes look by themselves every {seconds} s; see that the broker runs"
-            ) from error
+            remedy = f"The nodes look by themselves every {Cluster.current().look_interval} s"
+            raise CommandError(f"broker: {str(error).rstrip('.')}. {remedy}") from error
         self.stdout.write(f"woke {', '.join(names)}")
 
     def _write_json(self, value: Any) -> None:
-        self.stdout.write(json.dumps(value, indent=2, cls=DjangoJSONEncoder))
+        self.stdout.write(json.dumps(value, indent=2, cls=JSONEncoder))
 
 
 def _add_name(parser: CommandParser) -> None:
@@ -155,11 +153,9 @@ def _problems(states: Iterable[NetworkState], name: str | None) -> Iterable[tupl
     members: dict[str, NodeState] = {member.node.name: member for state in states for member in state.nodes}
     for node, member in members.items():
         if member.status == "silent":
+            since = f"{member.node.last_seen:%Y-%m-%d %H:%M:%S}"
             remedy = "See whether it is up, its worker runs and reaches this control plane"
-            yield (
-                node,
-                f"node {node}: is not heard of since {member.node.last_seen:%Y-%m-%d %H:%M:%S}. {remedy}",
-            )
+            yield node, "-", f"node {node}: is not heard of since {since}. {remedy}"
         for finding in member.findings if name is None else member.findings_of(name):
             yield node, finding["network"] or "-", str(Finding(**finding))
 
