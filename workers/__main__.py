@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from workers.app import Listener
 
 DONE, LEFT, UNFIT = 0, 1, 2
-STOP = 0.9
+STOP = 0.5
 """Seconds that a stop waits for the broker's side, then for a run that is under way: both may be
 abandoned at any point, and a stop must not take longer than two."""
+HEAD_START = 0.5
+"""Seconds that the network may take before Celery competes for the processor."""
 CAP_NET_ADMIN = 12
 log = logging.getLogger("netadmin.worker")
 
@@ -61,6 +63,7 @@ def run(settings: Settings) -> int:
         agent = Agent(settings, watch)
         log.info("started", extra={"node": settings.node, "url": settings.url})
         agent.start()
+        agent.built.wait(HEAD_START)
         listener = _listener(settings, agent.look)
         os.read(signalled, 1)
         log.info("stopping; the network stays as it is")
@@ -132,8 +135,8 @@ def _be_the_only_one(settings: Settings) -> None:
 
 
 def _listener(settings: Settings, look: Callable[[], None]) -> "Listener | None":
-    """The broker's side; None without a broker. Celery is imported only now: half a second after
-    the agent was started, and not at all where the timer alone drives the worker."""
+    """The broker's side; None without a broker. Celery, half a second of CPU, is imported only now,
+    and not at all where the timer alone drives the worker."""
     if not settings.broker_url:
         return None
     from workers.app import Listener
@@ -178,4 +181,7 @@ def _status(left: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    status = main(sys.argv[1:])
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(status)  # at once: a thread may be in the middle of a request, and holds nothing

@@ -64,6 +64,8 @@ class Agent(threading.Thread):
         self._failures = 0
         self._timer = self._retry = self._resume = 0.0
         self._stopping = False
+        self.built = threading.Event()
+        """Set once a run has carried out a document."""
 
     def look(self) -> None:
         """A wake-up: the control plane has something new. For any thread; returns at once."""
@@ -106,6 +108,7 @@ class Agent(threading.Thread):
             outcome = Outcome((), (), (), observe(None, self._settings, kernel), 0.0)
         else:
             outcome = reconcile(desired.document, self._settings, kernel, self._watch.forget)
+            self.built.set()
         drift = self._drift(desired, outcome)
         self._plan_next(reasons, outcome, start)
         self._tell(reasons, desired, outcome, drift)

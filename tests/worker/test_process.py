@@ -23,7 +23,8 @@ BOTH = {"10.11.2.0/24", "10.11.3.0/24"}
 def test_it_builds_what_is_declared_and_reports_it(node: Node, plane: ControlPlane, start: Start) -> None:
     start()
     until(lambda: node.routes() == BOTH, what="routes to both peers", within=10)
-    report = until(lambda: plane.reports and plane.reports[-1], what="a report", within=10)
+    until(lambda: plane.reports, what="a report", within=10)
+    report = plane.reports[-1]
     assert report.version == plane.version
     assert report.outcome == "applied"
     assert report.routes == 2
@@ -90,6 +91,14 @@ def test_it_goes_on_when_the_broker_forbids_its_queue(
     worker.says("no wake-ups: Celery ended")
     node.ip("route del 10.11.2.0/24")
     until(lambda: node.routes() == BOTH, what="the route is back", within=5)
+
+
+def test_celery_does_not_bring_django_along(
+    node: Node, plane: ControlPlane, broker: Broker, start: Start
+) -> None:
+    worker = start(DJANGO_SETTINGS_MODULE="a.module.that.is.not.there")
+    until(lambda: broker.listeners() == 1, what="Celery listens", within=10)
+    assert "Traceback" not in worker.said()
 
 
 @pytest.mark.parametrize(
