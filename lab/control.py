@@ -43,7 +43,7 @@ class Control:
         directory.mkdir()
         self.directory, self.fabric, self.address = directory, fabric, address
         self.machine = Namespace("machine", sandbox.machine())
-        self.password = secrets.token_urlsafe(9)
+        self.password = secrets.token_hex(6)
         self.url = f"http://{address}:{PORT}"
         self.settings = {"NETADMIN_DATA_DIR": str(directory)}
         if database_url:

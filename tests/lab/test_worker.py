@@ -12,7 +12,8 @@ from lab.waiting import until
 from tests.lab.conftest import CONVERGED_WITHIN, Declare
 
 ROUTED = {"type": "routed_bridge", "network": "10.12.0.0/16", "ips_per_node": 1024}
-REPAIRED_WITHIN = 1.0
+REPAIRED_WITHIN = 5.0
+"""Seconds on a machine that is busy with other things; the timer alone would take 27 to 30."""
 
 
 def _state(node: Node) -> tuple[object, ...]:
@@ -91,11 +92,11 @@ def test_killed_at_any_point_of_an_apply_the_next_start_converges(cluster: Clust
     ],
     ids=["route", "bridge", "firewall", "file"],
 )
-def test_what_others_remove_is_back_within_a_second(
+def test_what_others_remove_is_back_at_once(
     cluster: Cluster, declare: Declare, fault: Callable[[Node], object]
 ) -> None:
     declare("backend2", **ROUTED)
     n1 = cluster.nodes["n1"]
     whole = _state(n1)
     fault(n1)
-    until(lambda: _state(n1) == whole, what="all is as it was", within=REPAIRED_WITHIN)
+    until(lambda: _state(n1) == whole, what="everything is as it was", within=REPAIRED_WITHIN)
