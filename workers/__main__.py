@@ -20,7 +20,7 @@ from workers import cache, config, files, logs
 from workers.agent import Agent
 from workers.cache import Cache, CacheError
 from workers.config import Settings, SettingsError
-from workers.control import Control, ControlError
+from workers.control import Control, ControlError, Gone
 from workers.document import Document, DocumentError
 from workers.kernel.door import Kernel
 from workers.reconcile import look, reconcile
@@ -130,8 +130,9 @@ def _be_the_only_one(settings: Settings) -> None:
         raise Unfit(
             f"NETADMIN_STATE_DIR={settings.state_dir}: cannot be written ({error.strerror})"
         ) from error
-    if not free:
+    if free is None:
         raise Unfit(f"another worker holds {path}; it looks by itself, and 'plan' may run beside it")
+    files.sweep(settings.state_dir)
 
 
 def _listener(settings: Settings, look: Callable[[], None]) -> "Listener | None":
@@ -161,6 +162,8 @@ def _document(settings: Settings) -> Document:
     cached = Cache(settings.state_dir, settings.node)
     try:
         return cache.verify(Control(settings).document("") or b"", settings.node)
+    except Gone as error:
+        raise Unfit(f"{error}; the running worker cleans up") from error
     except (ControlError, DocumentError) as error:
         print(f"from the cache: {error}")
     try:

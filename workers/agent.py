@@ -18,7 +18,7 @@ import time
 from collections.abc import Hashable
 from pathlib import Path
 
-from workers import files, reporting
+from workers import reporting
 from workers.cache import Cache, CacheError
 from workers.changes import Change
 from workers.cni.store import Store
@@ -172,8 +172,6 @@ class Agent(threading.Thread):
 
     def _restored(self) -> Desired:
         """What the last process left in the cache; a file that is damaged is as good as none."""
-        if self._settings.state_dir.is_dir():
-            files.sweep(self._settings.state_dir)
         try:
             return Desired(self._cache.read())
         except CacheError as error:
