@@ -110,9 +110,9 @@ def test_it_takes_clusternodes_for_the_nodes_of_today(run: Run, nodes: list[Node
 
 
 def test_it_switches_default_off_so_that_its_range_is_free_in_one_go(run: Run) -> None:
-    run("cluster set --kw network#own.network=10.22.0.0/16 --kw network#default.network=none")
+    run("cluster set --kw network#all1.network=10.22.0.0/16 --kw network#default.network=none")
     assert run("cluster get --kw network#default.network") == ["none"]
-    assert run("cluster get --kw network#own.network") == ["10.22.0.0/16"]
+    assert run("cluster get --kw network#all1.network") == ["10.22.0.0/16"]
 
 
 def test_it_sets_what_holds_for_the_cluster(run: Run) -> None:
