@@ -1,6 +1,7 @@
 """A worker restarted, killed, disturbed: the network goes on and is made whole."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,21 @@ def test_a_restart_loses_no_packet_and_changes_nothing(cluster: Cluster, declare
     assert pings.sent > 10
     assert pings.lost == 0
     assert _state(n1) == before
+
+
+def _children(pid: int) -> tuple[int, str]:
+    """Page faults of the children that have ended, and those that live: nothing without a fork (proc(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    living = "".join(path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children"))
+    return int(fields[8]), living
+
+
+def test_an_apply_starts_no_process(cluster: Cluster, declare: Declare) -> None:
+    worker = cluster.nodes["n1"].worker
+    before = _children(worker.pid)
+    declare("backend2", **ROUTED)
+    declare("local2", type="bridge", network="10.10.12.0/24")
+    assert _children(worker.pid) == before
 
 
 def test_traffic_loses_no_packet_while_other_networks_come_and_go(cluster: Cluster, declare: Declare) -> None:
