@@ -86,7 +86,7 @@ class Agent(threading.Thread):
                     self._serve(kernel)
             except Exception as error:
                 log.exception("a run failed; the network stays as it is until the next")
-                self._post(reporting.failed(self._settings, self._courier.desired, error))
+                self._post(reporting.failed(self._settings, self._courier.desired, error, self._told))
                 self._failures += 1
                 self._watch.pause(self._backoff())
 

@@ -131,10 +131,9 @@ class Courier(threading.Thread):
             if body is not None:
                 self.desired = self._taken(body)
         finally:
-            if self.desired != before:
-                self._wake(asked | {"document"})
-            elif "wake-up" in asked:
-                self._wake(asked)
+            news = {"document"} if self.desired != before else set()
+            if reasons := news | (asked & {"wake-up"}):
+                self._wake(reasons)
 
     def _next(self) -> tuple[set[str], Report | None]:
         """Sleep until there is something to do; documents come before reports."""
