@@ -23,12 +23,14 @@ def test_it_is_whole_and_says_what_a_refusal_is(anonymous: Client) -> None:
     assert served.json()["paths"].keys() == schema["paths"].keys()
 
 
+@pytest.mark.django_db
 def test_its_browser_is_served_by_us_alone(anonymous: Client) -> None:
     page = anonymous.get("/api/v1/docs/").content.decode()
     assert "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js" in page
     assert "//cdn" not in page
     asset = anonymous.get("/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js")
     assert asset.status_code == 200
+    asset.close()
 
 
 @pytest.mark.django_db

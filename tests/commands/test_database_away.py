@@ -7,13 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.db import connection
 
 from lab.waiting import until
 from tests import postgres
 from tests.commands.processes import ControlPlane, free_port
-
-pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no server to stop")
 
 
 class Asked:
