@@ -137,7 +137,16 @@ def test_it_shows_problems_below_the_table_with_the_remedy(run: Run, nodes: list
 def test_it_names_a_node_that_is_not_heard_of(run: Run, nodes: list[Node]) -> None:
     factories.reported("n1")
     Node.objects.filter(name="n1").update(last_seen=timezone.now() - timedelta(hours=1))
-    assert "n1  -  node n1: is not heard of since " in run("net status")[-1]
+    assert "n1  -  is not heard of any more. See whether it is up" in run("net status")[-1]
+
+
+def test_it_names_a_segment_in_which_there_is_no_room(run: Run, nodes: list[Node]) -> None:
+    factories.a_network(ips_per_node=4)
+    factories.reported("n1", leases=(factories.a_lease(address="10.11.0.2"),))
+    problem = "n1  backend1  1 of the 1 addresses of 10.11.0.0/30 are leased, it is full."
+    assert run("net status")[-1].startswith(problem)
+    assert run("net status --name backend1")[-1].startswith(problem)
+    assert "problems" not in run("net status --name default")
 
 
 def test_it_prints_json_with_the_names_of_the_rest_api(run: Run, nodes: list[Node]) -> None:
