@@ -113,22 +113,14 @@ def test_everything_ends_when_one_process_ends(
     assert last.endswith("ended with status -9; why is in the output above. Everything else was stopped.")
 
 
-def test_it_serves_on_several_addresses_and_without_a_broker(control: ControlPlane) -> None:
+def test_it_serves_on_several_addresses_beside_a_broker_of_ones_own(control: ControlPlane) -> None:
     first, second = free_port(), free_port("::1")
-    with control.serving(
-        "--no-broker", "--bind", f"127.0.0.1:{first}", "--bind", f"[::1]:{second}"
-    ) as process:
+    addresses = ("--bind", f"127.0.0.1:{first}", "--bind", f"[::1]:{second}")
+    with control.serving(*addresses, NETADMIN_BROKER_URL=f"redis://127.0.0.1:{free_port()}/0") as process:
         answered(control, process, first)
         answered(control, process, second, "[::1]")
         assert "valkey" not in str(children(process.pid))
         assert not connects(control.broker_port)
-
-
-def test_a_broker_of_ones_own_is_not_run_beside(control: ControlPlane, port: int) -> None:
-    url = f"redis://127.0.0.1:{free_port()}/0"
-    with control.serving("--bind", f"127.0.0.1:{port}", NETADMIN_BROKER_URL=url) as process:
-        answered(control, process, port)
-        assert "valkey" not in str(children(process.pid))
 
 
 def test_it_says_which_server_could_not_start(control: ControlPlane) -> None:
