@@ -165,6 +165,7 @@ class NetworkForm(VerbForm):
         self.fields["nodes"].choices = [(name, name) for name in Node.objects.values_list("name", flat=True)]  # type: ignore[attr-defined]
         if self.instance.pk:
             del self.fields["name"]
+            self.fields["network"].help_text = _help(Network, "network")
             self._read(self.instance)
 
     @property
