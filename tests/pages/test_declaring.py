@@ -96,6 +96,8 @@ def test_a_change_that_takes_addresses_away_needs_force(visit: Visit) -> None:
     factories.an_allocation(factories.a_network(), "10.11.0.7", nodes[0])
     page = visit("/networks/backend1/edit/", "oscar")
     page.get_by_role("textbox", name="Range").fill("10.12.0.0/16")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_label("Preview", exact=True)).to_contain_text("1 address in use would be taken away")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("alert").first).to_contain_text("10.11.0.7 (root/svc/web on n1)")
     page.get_by_label("Take the addresses away").check()
