@@ -217,9 +217,7 @@ def _settle(network: Network, wanted: Declaration, cluster: Cluster) -> None:
     else:
         network.nodes.clear()
     _make_room(network, overridden)
-    for segment in overridden:
-        segment.network = network
-        segment.save()
+    _save_overridden(network, [row for row in overridden if row.node and row.node.name in wanted.per_node])
     segments.release_outside(network)
     segments.assign(network)
 
@@ -270,8 +268,11 @@ def _overridden(
 def _make_room(network: Network, overridden: list[Segment]) -> None:
     """A declared subnet takes its place: chosen or released segments that it touches give way."""
     declared = [cidr for row in overridden if row.declared for cidr in row.cidrs]
+    if not declared:
+        return
+    kept = {row.pk: row for row in overridden}
     for row in network.segments.exclude(subnet=""):
-        ours = next((other for other in overridden if other.pk == row.pk), None)
+        ours = kept.get(row.pk)
         if ours is not None and ours.declared:
             continue
         if any(addressing.overlap(cidr, taken) for cidr in row.cidrs for taken in declared):
@@ -282,6 +283,14 @@ def _make_room(network: Network, overridden: list[Segment]) -> None:
                 row.save()
                 if ours is not None:
                     ours.subnet = ""
+
+
+def _save_overridden(network: Network, rows: list[Segment]) -> None:
+    """Two nodes may exchange their subnets: both let go before either takes one."""
+    network.segments.filter(pk__in=[row.pk for row in rows]).update(subnet="")
+    for row in rows:
+        row.network = network
+        row.save()
 
 
 def _publish(network: Network) -> None:

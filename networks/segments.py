@@ -12,6 +12,9 @@ from networks import addressing, rules
 from networks.models import Network, Segment
 from nodes.models import Node
 
+BATCH = 500
+"""Rows that are written at once."""
+
 
 def assign(network: Network) -> None:
     """Give every node in scope that has none its segment, in cluster order.
@@ -30,16 +33,19 @@ def assign(network: Network) -> None:
     released = sorted(
         (row for row in rows if row.node_id is None and row.subnet), key=lambda row: (row.released, row.pk)
     )
-    for node in without:
-        row = by_node.get(node.pk) or Segment(network=network, node=node)
+    chosen = [by_node.get(node.pk) or Segment(network=network, node=node) for node in without]
+    reused: list[int] = []
+    for row in chosen:
         if (slot := next(fresh, None)) is not None:
             row.subnet = addressing.text_of(network.grid.subnet(slot))
         elif (freed := _reusable(released, network)) is not None:
-            freed.delete()
+            reused.append(freed.pk)
             row.subnet = freed.subnet
         else:
             raise Conflict(rules.too_small(network, len(scope)))
-        row.save()
+    Segment.objects.filter(pk__in=reused).delete()
+    Segment.objects.bulk_update([row for row in chosen if row.pk], ["subnet"], batch_size=BATCH)
+    Segment.objects.bulk_create([row for row in chosen if not row.pk], batch_size=BATCH)
 
 
 def _reusable(released: list[Segment], network: Network) -> Segment | None:
@@ -55,13 +61,16 @@ def _reusable(released: list[Segment], network: Network) -> Segment | None:
 
 def release(rows: Iterable[Segment]) -> None:
     """The nodes of these segments left the network or the cluster."""
+    held: list[Segment] = []
+    empty: list[Segment] = []
     for row in rows:
-        if not row.subnet:
-            row.delete()
-            continue
+        (held if row.subnet else empty).append(row)
+    Segment.objects.filter(pk__in=[row.pk for row in empty]).delete()
+    for row in held:
         row.node, row.addr, row.gateway, row.declared = None, "", "", False
         row.released = timezone.now()
-        row.save()
+    fields = ["node", "addr", "gateway", "declared", "released"]
+    Segment.objects.bulk_update(held, fields, batch_size=BATCH)
 
 
 def release_outside(network: Network) -> None:
@@ -73,12 +82,9 @@ def release_outside(network: Network) -> None:
 def start_over(network: Network) -> None:
     """After the range or the size of a segment changed: declared subnets stay, others are chosen anew."""
     network.segments.filter(node=None).delete()
-    for row in network.segments.filter(declared=False):
-        if row.addr or row.gateway or row.own_range:
-            row.subnet = ""
-            row.save()
-        else:
-            row.delete()
+    chosen = network.segments.filter(declared=False)
+    chosen.filter(addr="", gateway="", own_range="").delete()
+    chosen.update(subnet="")
 
 
 def of_node(node: Node) -> Iterable[Segment]:

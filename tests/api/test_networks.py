@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries
 
 from networks.models import Network, Segment
@@ -206,6 +208,13 @@ def test_it_takes_an_override_back(oscar: Client, nodes: list[Node]) -> None:
     assert after["per_node"] == {"n2": {"gateway": "192.0.2.22"}}
 
 
+def test_two_nodes_exchange_their_segments(oscar: Client, nodes: list[Node]) -> None:
+    first = {"n1": {"subnet": "10.11.128.0/22"}, "n2": {"subnet": "10.11.132.0/22"}}
+    second = {"n1": first["n2"], "n2": first["n1"]}
+    oscar.post(URL, {**BACKEND1, "per_node": first})
+    assert oscar.patch(one(), {"per_node": second}).json()["per_node"] == second
+
+
 def test_it_leaves_a_chosen_segment_where_it_is(oscar: Client, nodes: list[Node]) -> None:
     """An empty subnet takes a declared one back; one that was chosen is not the declaration's."""
     oscar.post(URL, BACKEND1)
@@ -406,6 +415,22 @@ def test_it_asks_the_database_the_same_however_many_there_are(
     assert len(shown["results"]) == many + 2
     assert len(shown["results"][0]["segments"]) == many
     assert shown["results"][0]["convergence"] == {"nodes": many, "converged": many}
+
+
+def test_a_change_costs_the_same_however_many_nodes_there_are(oscar: Client) -> None:
+    factories.a_network()
+    costs = []
+    for number in range(1, 31):
+        factories.a_node(f"n{number}")
+        if number in (3, 30):
+            with CaptureQueriesContext(connection) as queries:
+                oscar.patch(one(), {"mtu": 1400 + number})
+                oscar.patch(one(), {"ips_per_node": 2000})
+                oscar.patch(one(), {"nodes": ["n1"]})
+                oscar.patch(one(), {"nodes": None})
+                oscar.patch(one(), {"ips_per_node": 1024})
+            costs.append(len(queries))
+    assert costs[1] - costs[0] < 5, "SQLite takes no more than 999 values at once; else it is the same"
 
 
 def test_it_records_who_did_it(oscar: Client, nodes: list[Node]) -> None:
