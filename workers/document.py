@@ -27,6 +27,40 @@ class DocumentError(ValueError):
     """The bytes are not a whole desired-state document of a format this side reads."""
 
 
+OVERHEADS = {
+    ("ipip", False): 20,
+    ("sit", False): 20,
+    ("gre", False): 24,
+    ("ip6tnl", True): 40,
+    ("ip6gre", True): 44,
+    ("vxlan", False): 36,
+    ("vxlan", True): 56,
+}
+"""Bytes that a tunnel puts around a packet, by kind of device and whether its ends are IPv6. IPv6
+tunnels without encapsulation limit, VXLAN without Ethernet inside (GPE)."""
+KINDS = {
+    "ipip": ("ipip", "ip6tnl"),
+    "gre": ("gre", "ip6gre"),
+    "ip6ip6": ("ip6tnl",),
+    "ip6gre": ("ip6gre",),
+    "vxlan": ("vxlan",),
+}
+"""Kinds of devices that a tunnel mode uses, over IPv4 and over IPv6."""
+
+
+def overhead(kind: str, over6: bool) -> int:
+    """Bytes around a packet."""
+    return OVERHEADS[kind, over6]
+
+
+def largest_overhead(mode: str, over6: bool) -> int:
+    """The most that a tunnel mode puts around a packet where ends may be IPv4 or, ``over6``, IPv6."""
+    found = [
+        OVERHEADS[kind, six] for kind in KINDS[mode] for six in (False, over6) if (kind, six) in OVERHEADS
+    ]
+    return max(found, default=0)
+
+
 @dataclass(frozen=True, slots=True)
 class Peer:
     """One node's part of a routed_bridge network, as the other nodes see it."""
@@ -57,7 +91,8 @@ class DesiredNetwork:
     public: bool
     """No masquerading."""
     mtu: int
-    """Bytes; 0: the worker takes what its underlay carries."""
+    """Bytes: declared, or computed over all its nodes; 0: nobody knows yet, and the worker takes what its
+    own underlay carries."""
     tables: tuple[str, ...]
     """Routing tables that each get every route, by name or number."""
     tunnel: str

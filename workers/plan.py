@@ -20,11 +20,13 @@ from workers.kernel.firewall import Firewall
 from workers.kernel.links import Bridge, Up
 from workers.kernel.routes import Route
 from workers.kernel.sysctls import Sysctl
+from workers.kernel.tunnels import Tunnel
 from workers.report import Finding
 
-KINDS = (Bridge, Sysctl, Up, Address, Firewall, Route, Conf)
-"""The order of apply. A link is made down and its switches are set before it is up; a file
-appears when its bridge works."""
+KINDS = (Bridge, Tunnel, Sysctl, Up, Address, Firewall, Route, Conf)
+"""The order of apply. A link is made down and its switches are set before it is up; a tunnel is up
+and guarded before a route uses it; a file appears when its bridge works."""
+DEVICES = (Bridge, Tunnel)
 
 Objects = dict[Hashable, Owned]
 
@@ -39,7 +41,7 @@ def plan(desired: Iterable[Owned], ours: Iterable[Owned], foreign: Iterable[Owne
     wanted, present, others = _by_key(desired), _by_key(ours), _by_key(foreign)
     there = {**others, **present}
     blocked = {key: one for key, one in wanted.items() if key not in present and there.get(key, one) != one}
-    devices = {one.name for one in blocked.values() if isinstance(one, Bridge)}
+    devices = {one.name for one in blocked.values() if isinstance(one, DEVICES)}
     free = [one for key, one in wanted.items() if key not in blocked and one.needs not in devices]
     made = [change for one in free if (change := _made(one, there.get(one.key)))]
     findings = tuple(_conflict(one, there[key]) for key, one in blocked.items() if one.needs not in devices)
@@ -59,7 +61,7 @@ def _made(one: Owned, there: Owned | None) -> Change | None:
 def _removals(wanted: Objects, present: Objects) -> list[Change]:
     """What lives on a removed device goes with it."""
     gone = {key: one for key, one in present.items() if key not in wanted}
-    devices = {one.name for one in gone.values() if isinstance(one, Bridge)}
+    devices = {one.name for one in gone.values() if isinstance(one, DEVICES)}
     removals = [
         Change(Verb.REMOVE, one) for one in gone.values() if isinstance(one, Conf) or one.needs not in devices
     ]
