@@ -12,7 +12,7 @@ from nodes import tokens
 from nodes.models import Node
 from tests import factories
 
-pytest_plugins = ["tests.umlinux.plugin"]
+pytest_plugins = ["pytester", "tests.umlinux.plugin"]
 
 
 @pytest.fixture(scope="session")
