@@ -42,7 +42,7 @@ check-django:
 	NETADMIN_DATA_DIR=$$(mktemp -d) $(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 
 test-units:
-	$(PYTEST) tests/pure tests/networks tests/api tests/commands
+	$(PYTEST) -m "not tunnel" tests/pure tests/networks tests/api tests/commands tests/umlinux
 
 test-postgresql:
 	$(BIN)/python -m tests.postgres -- $(PYTEST) tests/networks tests/api

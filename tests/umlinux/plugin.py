@@ -28,7 +28,7 @@ from tests.umlinux.run import INSIDE, GuestFailed, run
 MARKER = "tunnel"
 REPORTS = "NETADMIN_GUEST_REPORTS"
 """Environment name, set in the guest: the file for the reports."""
-START, EACH = 60.0, 30.0
+START, EACH = 60.0, 15.0
 """Seconds: limit of a guest session, and what each test adds to it."""
 
 
