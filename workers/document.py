@@ -28,37 +28,16 @@ class DocumentError(ValueError):
 
 
 OVERHEADS = {
-    ("ipip", False): 20,
-    ("sit", False): 20,
-    ("gre", False): 24,
-    ("ip6tnl", True): 40,
-    ("ip6gre", True): 44,
-    ("vxlan", False): 36,
-    ("vxlan", True): 56,
+    "ipip": {4: 20, 6: 40},
+    "gre": {4: 24, 6: 44},
+    "ip6ip6": {6: 40},
+    "ip6gre": {6: 44},
+    "vxlan": {4: 36, 6: 56},
 }
-"""Bytes that a tunnel puts around a packet, by kind of device and whether its ends are IPv6. IPv6
-tunnels without encapsulation limit, VXLAN without Ethernet inside (GPE)."""
-KINDS = {
-    "ipip": ("ipip", "ip6tnl"),
-    "gre": ("gre", "ip6gre"),
-    "ip6ip6": ("ip6tnl",),
-    "ip6gre": ("ip6gre",),
-    "vxlan": ("vxlan",),
-}
-"""Kinds of devices that a tunnel mode uses, over IPv4 and over IPv6."""
+"""Bytes that a tunnel puts around a packet, by mode and version of its ends; no other versions are possible.
 
-
-def overhead(kind: str, over6: bool) -> int:
-    """Bytes around a packet."""
-    return OVERHEADS[kind, over6]
-
-
-def largest_overhead(mode: str, over6: bool) -> int:
-    """The most that a tunnel mode puts around a packet where ends may be IPv4 or, ``over6``, IPv6."""
-    found = [
-        OVERHEADS[kind, six] for kind in KINDS[mode] for six in (False, over6) if (kind, six) in OVERHEADS
-    ]
-    return max(found, default=0)
+Over IPv6, ``ipip`` becomes ``ip6ip6`` and ``gre`` becomes ``ip6gre``, both without encapsulation limit.
+VXLAN without an Ethernet header inside (GPE)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from lab.namespaces import Namespace
 from lab.pings import Pinging, ping
 from tests.kernel.cluster import Declared, an_underlay
 from tests.kernel.node import Node
-from workers.document import largest_overhead
+from workers.document import OVERHEADS
 
 HEADERS = {"4": 28, "6": 48}
 """IP and ICMP of an echo request."""
@@ -22,7 +22,7 @@ def packets_cross(directory: Path, mode: str, ends: tuple[str, ...], count: int 
     with an_underlay(directory, count) as underlay:
         network = Declared(mode=mode, ends=ends, members=range(1, count + 1))
         underlay.converge(network)
-        mtu = 1500 - largest_overhead(mode, ends == ("6",))
+        mtu = 1500 - OVERHEADS[mode][int(ends[0])]
         for source in underlay.nodes:
             for target in underlay.nodes:
                 if source != target:

@@ -8,15 +8,15 @@ import pytest
 from tests.documents import document, peer, routed, settings
 from tests.pure.test_objects import host
 from workers.changes import Verb
-from workers.document import KINDS as MODES
-from workers.document import OVERHEADS, DesiredNetwork, largest_overhead
+from workers.document import OVERHEADS as MODES
+from workers.document import DesiredNetwork
 from workers.host import Host, Link
 from workers.kernel import routes
 from workers.kernel.firewall import Firewall
 from workers.kernel.links import Bridge
 from workers.kernel.messages import INET, INET6
 from workers.kernel.routes import Route
-from workers.kernel.tunnels import Encap, Tunnel, Way, foreign, way
+from workers.kernel.tunnels import CHOICE, Encap, Tunnel, Way, foreign, way
 from workers.objects import wanted
 
 FOUR, SIX = ("10.0.0.1", "192.0.2.2"), ("fd00:aa::1", "2001:db8::2")
@@ -61,23 +61,12 @@ def test_it_takes_the_other_family_where_it_must(
     assert (found.kind if found else None) == kind
 
 
-@pytest.mark.parametrize(
-    ("mode", "four", "six"),
-    [
-        pytest.param("ipip", 20, 40, id="ipip"),
-        pytest.param("gre", 24, 44, id="gre"),
-        pytest.param("ip6ip6", 0, 40, id="ip6ip6"),
-        pytest.param("ip6gre", 0, 44, id="ip6gre"),
-        pytest.param("vxlan", 36, 56, id="vxlan"),
-    ],
-)
-def test_a_mode_costs_at_most(mode: str, four: int, six: int) -> None:
-    assert (largest_overhead(mode, False), largest_overhead(mode, True)) == (four, six)
-
-
-def test_every_device_of_a_mode_has_its_cost() -> None:
-    used = {kind for kinds in MODES.values() for kind in kinds}
-    assert used | {"sit"} == {kind for kind, _ in OVERHEADS}
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_is_known_on_both_sides(mode: str) -> None:
+    """The control plane reckons with an overhead for exactly the ends that the node can use."""
+    assert {over for known, over, _ in CHOICE if known == mode} == {
+        {4: INET, 6: INET6}[version] for version in MODES[mode]
+    }
 
 
 def test_a_thousand_peers_are_one_device_and_a_thousand_routes() -> None:

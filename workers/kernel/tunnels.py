@@ -26,7 +26,7 @@ from struct import pack
 from typing import NamedTuple
 
 from workers.changes import Foreign, Verb
-from workers.document import overhead
+from workers.document import OVERHEADS
 from workers.host import Host, Link, address
 from workers.kernel.links import ALIAS, GROUP, IFALIAS, IFNAME, INFO_DATA, INFO_KIND, LINKINFO, MTU, Up
 from workers.kernel.messages import (
@@ -86,6 +86,8 @@ NAMES = {
     "ip6gre": "na_ip6gre",
     "vxlan": "na_vxlan",
 }
+MODES = {"sit": "ipip", "ip6tnl": "ip6ip6"}
+"""Mode of a kind, where the names differ."""
 CHOICE: Mapping[tuple[str, int, int], str] = {
     ("ipip", INET, INET): "ipip",
     ("ipip", INET, INET6): "sit",
@@ -205,7 +207,8 @@ def wanted(ways: Mapping[Way, int], group: int, host: Host) -> list[Tunnel | Up 
 
 def carried(one: Way, host: Host) -> int:
     """The largest packet that fits through, in bytes."""
-    return host.underlay_mtu([one.local]) - overhead(one.kind, family(one.local) == INET6)
+    version = address(one.local).version
+    return host.underlay_mtu([one.local]) - OVERHEADS[MODES.get(one.kind, one.kind)][version]
 
 
 def ends(kind: str, data: Mapping[int, bytes]) -> tuple[str, str]:
