@@ -44,7 +44,7 @@ class Control:
         self.directory, self.fabric, self.address = directory, fabric, address
         self._host = f"[{address}]" if ":" in address else address
         self.machine = Namespace("machine", sandbox.machine())
-        self.password = secrets.token_urlsafe(9)
+        self.password = secrets.token_hex(6)
         self.url = f"http://{self._host}:{PORT}"
         self.settings = {"NETADMIN_DATA_DIR": str(directory)}
         if database_url:

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 from typing import Any, NoReturn
@@ -183,12 +184,12 @@ def show_commands(cluster: Cluster, *commands: str) -> None:
 
 
 def stay(cluster: Cluster) -> None:
-    """Say what there is to look at, until Ctrl-C or SIGTERM."""
+    """Say what there is to look at, until Ctrl-C or SIGTERM: the end that is expected."""
     control = cluster.control
     control.serve_people()
     variables = write_variables(cluster)
     taken = "" if control.port == PORT else f"   (port {PORT} is taken by another program)"
-    python = shlex.quote(sys.executable)
+    python, manage = _as_typed(sys.executable), _as_typed(MANAGE)
     print(f"""
     web pages   {control.people_url}{taken}
                 user {USER}, password {control.password}
@@ -198,15 +199,22 @@ def stay(cluster: Cluster) -> None:
     In another terminal, as root:
 
         . {variables}
-        {python} {shlex.quote(MANAGE)} net status
+        {python} {manage} net status
         curl -H "Authorization: Token $NETADMIN_TOKEN" {control.people_url}api/v1/networks/
         {python} -m lab.enter n1 ip route          # any command, on node n1
 
     Ctrl-C ends the demo and removes everything it made.
 """)
     sys.stdout.flush()
-    while True:
+    with suppress(KeyboardInterrupt):
         signal.pause()
+    print()
+
+
+def _as_typed(path: str) -> str:
+    """A path as one would type it here."""
+    here = Path.cwd()
+    return shlex.quote(str(Path(path).relative_to(here) if Path(path).is_relative_to(here) else path))
 
 
 def write_variables(cluster: Cluster) -> Path:

@@ -35,15 +35,6 @@ class Namespace:
         self.name = name
         self.fd = _fresh() if fd is None else os.dup(fd)
 
-    @classmethod
-    def current(cls, name: str) -> Self:
-        """The one that the calling thread is in."""
-        fd = os.open(_OF_THREAD, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            return cls(name, fd)
-        finally:
-            os.close(fd)
-
     @property
     def path(self) -> str:
         """A path that leads to it for every process of the sandbox while it is open here."""

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-Call = tuple[Callable[..., None], tuple[Any, ...]]
+Call = tuple[Callable[..., object], tuple[Any, ...]]
 
 
 class Later:
@@ -26,7 +26,7 @@ class Later:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def call(self, function: Callable[..., None], *args: Any) -> None:
+    def call(self, function: Callable[..., object], *args: Any) -> None:
         """``args`` must be hashable. ``function`` handles its own errors."""
         with self._changed:
             self._waiting.pop((function, args), None)

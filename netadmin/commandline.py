@@ -11,6 +11,7 @@ status 1 and the same sentences that the REST API and the pages show.
 import getpass
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any, Protocol
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -18,6 +19,8 @@ from django.db import OperationalError, ProgrammingError
 
 from netadmin.environment import EnvironmentProblem
 from netadmin.problems import Problem
+
+HELP_WIDTH = 79
 
 
 def by() -> str:
@@ -59,7 +62,7 @@ class Verbs(Refusing):
             added: CommandParser = verbs.add_parser(
                 name,
                 help=help,
-                description=help,
+                description=fill(help, HELP_WIDTH),
                 epilog=examples,
                 formatter_class=RawDescriptionHelpFormatter,
             )

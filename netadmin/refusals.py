@@ -27,13 +27,22 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def failed(request: HttpRequest) -> HttpResponse:
+    """Called while the exception is handled."""
     if isinstance(sys.exc_info()[1], DATABASE_AWAY):
-        response = _document(503, "database-away", "The database does not answer; try again in a moment")
-        response["Retry-After"] = str(RETRY_SECONDS)
-        return response
+        return _away(request)
     if _of_the_api(request):
         return _document(500, "defect", "The control plane failed; its log says why")
     return defaults.server_error(request)
+
+
+def _away(request: HttpRequest) -> HttpResponse:
+    if _of_the_api(request):
+        response = _document(503, "database-away", "The database does not answer; try again in a moment")
+    else:
+        response = defaults.server_error(request)
+        response.status_code = 503
+    response["Retry-After"] = str(RETRY_SECONDS)
+    return response
 
 
 def _of_the_api(request: HttpRequest) -> bool:

@@ -82,7 +82,7 @@ SQLITE: dict[str, Any] = {
 # A request waits ``timeout`` seconds for a database that is away, then it is answered 503. A
 # connection that cannot be made is given up soon, since the pool tries a lost one at ever
 # longer intervals, but a new one at once.
-POOL = {"min_size": 1, "max_size": 8, "timeout": 3, "reconnect_timeout": 1}
+POOL = {"min_size": 1, "max_size": 8, "timeout": 2, "reconnect_timeout": 1}
 
 
 def _postgresql(url: str) -> dict[str, Any]:

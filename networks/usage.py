@@ -39,15 +39,15 @@ def take_in(node: Node, said: Report) -> bool:
 
 def _same(node: Node, leases: Iterable[Lease]) -> bool:
     """Whether the rows are what the stores hold already."""
-    rows = Allocation.objects.filter(node=node, learnt=Learnt.STORE).select_related("network")
-    held = {(row.network.name, row.address, row.container, row.interface) for row in rows}
+    rows = Allocation.objects.filter(node=node, learnt=Learnt.STORE)
+    held = set(rows.values_list("network__name", "address", "container", "interface"))
     return held == {(lease.network, IPAddress(lease.address), *_holder(lease)) for lease in leases}
 
 
 @transaction.atomic
 def follow(node: Node, leases: Iterable[Lease]) -> None:
     """Make the node's rows learnt from its stores the same as ``leases``. Fixed number of queries."""
-    networks = {network.name: network for network in Network.objects.all()}
+    networks = {network.name: network for network in Network.objects.defer("peers_body")}
     seen = {
         (networks[lease.network].pk, IPAddress(lease.address)): lease
         for lease in leases

@@ -3,6 +3,8 @@
 The database is SQLite in a file, or what NETADMIN_DATABASE_URL says (``tests.postgres``).
 """
 
+from collections.abc import Generator
+
 import pytest
 from django.db import connections
 from rest_framework.test import APIClient
@@ -70,3 +72,13 @@ def ada(db: None) -> Client:
 def nodes(db: None) -> list[Node]:
     """n1, n2, n3 and n4."""
     return factories.the_nodes()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Nothing is skipped: what a test misses is a failure that says so."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, and nothing may be: {report.longrepr}"
+    return report

@@ -16,7 +16,7 @@ from networks import declare, membership, usage
 from networks.declaration import Declaration, EveryNode
 from networks.models import Allocation, Learnt, Network, State, Type
 from nodes.models import Node
-from workers.report import Lease, Report
+from workers.report import Finding, Lease, Report
 
 CAST = {"vera": roles.VIEWER, "oscar": roles.OPERATOR, "ada": roles.ADMIN}
 IN_SCOPE = ("n1", "n2", "n3")
@@ -81,6 +81,16 @@ def a_lease(
     network: str = "backend1", address: str = "10.11.0.2", container: str = "c1", interface: str = "eth0"
 ) -> Lease:
     return Lease(network, address, container, interface)
+
+
+def a_finding(
+    code: str = "conflict",
+    network: str = "",
+    subject: str = "bridge obr_backend1",
+    why: str = "is somebody else's",
+    remedy: str = "Remove it",
+) -> Finding:
+    return Finding(code, network, subject, why, remedy)
 
 
 def a_report(node: str = "n1", **fields: Any) -> Report:

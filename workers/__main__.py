@@ -20,7 +20,7 @@ from workers import cache, config, files, logs
 from workers.agent import Agent
 from workers.cache import Cache, CacheError
 from workers.config import Settings, SettingsError
-from workers.control import Control, ControlError
+from workers.control import Control, ControlError, Gone
 from workers.document import Document, DocumentError
 from workers.kernel.door import Kernel
 from workers.reconcile import look, reconcile
@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from workers.app import Listener
 
 DONE, LEFT, UNFIT = 0, 1, 2
-STOP = 0.9
+STOP = 0.5
 """Seconds that a stop waits for the broker's side, then for a run that is under way: both may be
 abandoned at any point, and a stop must not take longer than two."""
+HEAD_START = 0.5
+"""Seconds that the network may take before Celery competes for the processor."""
 CAP_NET_ADMIN = 12
 log = logging.getLogger("netadmin.worker")
 
@@ -61,6 +63,7 @@ def run(settings: Settings) -> int:
         agent = Agent(settings, watch)
         log.info("started", extra={"node": settings.node, "url": settings.url})
         agent.start()
+        agent.built.wait(HEAD_START)
         listener = _listener(settings, agent.look)
         os.read(signalled, 1)
         log.info("stopping; the network stays as it is")
@@ -127,13 +130,14 @@ def _be_the_only_one(settings: Settings) -> None:
         raise Unfit(
             f"NETADMIN_STATE_DIR={settings.state_dir}: cannot be written ({error.strerror})"
         ) from error
-    if not free:
+    if free is None:
         raise Unfit(f"another worker holds {path}; it looks by itself, and 'plan' may run beside it")
+    files.sweep(settings.state_dir)
 
 
 def _listener(settings: Settings, look: Callable[[], None]) -> "Listener | None":
-    """The broker's side; None without a broker. Celery is imported only now: half a second after
-    the agent was started, and not at all where the timer alone drives the worker."""
+    """The broker's side; None without a broker. Celery, half a second of CPU, is imported only now,
+    and not at all where the timer alone drives the worker."""
     if not settings.broker_url:
         return None
     from workers.app import Listener
@@ -158,6 +162,8 @@ def _document(settings: Settings) -> Document:
     cached = Cache(settings.state_dir, settings.node)
     try:
         return cache.verify(Control(settings).document("") or b"", settings.node)
+    except Gone as error:
+        raise Unfit(f"{error}; the running worker cleans up") from error
     except (ControlError, DocumentError) as error:
         print(f"from the cache: {error}")
     try:
@@ -178,4 +184,7 @@ def _status(left: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    status = main(sys.argv[1:])
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(status)  # at once: a thread may be in the middle of a request, and holds nothing

@@ -18,7 +18,7 @@ import time
 from collections.abc import Hashable
 from pathlib import Path
 
-from workers import files, reporting
+from workers import reporting
 from workers.cache import Cache, CacheError
 from workers.changes import Change
 from workers.cni.store import Store
@@ -64,6 +64,8 @@ class Agent(threading.Thread):
         self._failures = 0
         self._timer = self._retry = self._resume = 0.0
         self._stopping = False
+        self.built = threading.Event()
+        """Set once a run has carried out a document."""
 
     def look(self) -> None:
         """A wake-up: the control plane has something new. For any thread; returns at once."""
@@ -84,7 +86,7 @@ class Agent(threading.Thread):
                     self._serve(kernel)
             except Exception as error:
                 log.exception("a run failed; the network stays as it is until the next")
-                self._post(reporting.failed(self._settings, self._courier.desired, error))
+                self._post(reporting.failed(self._settings, self._courier.desired, error, self._told))
                 self._failures += 1
                 self._watch.pause(self._backoff())
 
@@ -106,6 +108,7 @@ class Agent(threading.Thread):
             outcome = Outcome((), (), (), observe(None, self._settings, kernel), 0.0)
         else:
             outcome = reconcile(desired.document, self._settings, kernel, self._watch.forget)
+            self.built.set()
         drift = self._drift(desired, outcome)
         self._plan_next(reasons, outcome, start)
         self._tell(reasons, desired, outcome, drift)
@@ -169,8 +172,6 @@ class Agent(threading.Thread):
 
     def _restored(self) -> Desired:
         """What the last process left in the cache; a file that is damaged is as good as none."""
-        if self._settings.state_dir.is_dir():
-            files.sweep(self._settings.state_dir)
         try:
             return Desired(self._cache.read())
         except CacheError as error:

@@ -37,17 +37,12 @@ class Listener(threading.Thread):
         self._stopping = threading.Event()
 
     def run(self) -> None:
+        self._app.set_current()  # Celery looks a task up in the current application of the thread
         while not self._stopping.is_set():
-            worker = self._app.WorkController(
-                hostname=self._app.main,
-                pool_cls="solo",
-                concurrency=1,
-                without_gossip=True,
-                without_mingle=True,
-                without_heartbeat=True,
-                quiet=True,
-            )
-            worker.start()
+            try:
+                self._worker().start()
+            except Exception:
+                log.exception("Celery failed")
             if not self._stopping.is_set():
                 log.error("no wake-ups: Celery ended; the timer goes on, and Celery again in %d s", AGAIN)
                 self._stopping.wait(AGAIN)
@@ -58,11 +53,25 @@ class Listener(threading.Thread):
         state.should_stop = 0  # type: ignore[assignment]  # the stubs know only None
         self.join(seconds)
 
+    def _worker(self) -> celery.worker.WorkController:
+        return self._app.WorkController(
+            hostname=self._app.main,
+            pool_cls="solo",
+            concurrency=1,
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+            quiet=True,
+        )
+
 
 def application(settings: Settings, look: Callable[[], None]) -> celery.Celery:
-    """The Celery application with its one task and one queue."""
+    """The Celery application with its one task and one queue.
+
+    Without fixups: they would load Django wherever DJANGO_SETTINGS_MODULE happens to be set.
+    """
     name = f"node.{settings.node}"
-    app = celery.Celery(name, broker=settings.broker_url, set_as_current=False)
+    app = celery.Celery(name, broker=settings.broker_url, set_as_current=False, fixups=[])
     app.conf.update(
         task_queues=[Queue(name, Exchange(""), routing_key=name, no_declare=True)],
         task_ignore_result=True,
@@ -71,6 +80,7 @@ def application(settings: Settings, look: Callable[[], None]) -> celery.Celery:
         worker_send_task_events=False,
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
+        worker_cancel_long_running_tasks_on_connection_loss=True,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options={
@@ -82,5 +92,5 @@ def application(settings: Settings, look: Callable[[], None]) -> celery.Celery:
             "health_check_interval": 10,
         },
     )
-    app.task(name=TASK)(look)
+    app.task(name=TASK, shared=False)(look)
     return app

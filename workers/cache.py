@@ -43,7 +43,8 @@ class Cache:
 
     def drop(self) -> None:
         """Forget it: the node was removed from the cluster."""
-        files.remove(self.path)
+        if self.path.exists():
+            files.remove(self.path)
 
 
 def verify(body: bytes, node: str) -> Document:

@@ -11,7 +11,6 @@ The same names in both places, the environment wins over the file::
 A secret may be given as NAME, or as NAME_FILE with the path of a file that holds it.
 """
 
-import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass

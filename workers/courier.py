@@ -24,7 +24,8 @@ from workers.report import Finding, Report
 LONGEST_PAUSE = 30.0
 """Seconds between two attempts while the control plane is away; the first pause is half a second."""
 BETWEEN_REPORTS = 0.5
-"""Seconds: containers that come and go by the dozen make one report, not dozens."""
+"""Seconds, but for the first one of a new version: containers that come and go by the dozen
+make one report, not dozens."""
 SENTENCES = 1000
 """How many changes of reports that were not taken are carried over to the next."""
 
@@ -70,6 +71,7 @@ class Courier(threading.Thread):
         self._failures = 0
         self._not_before = 0.0
         self._report_not_before = 0.0
+        self._told = ""
         self._stopped = False
         self._changed = threading.Condition()
 
@@ -129,10 +131,9 @@ class Courier(threading.Thread):
             if body is not None:
                 self.desired = self._taken(body)
         finally:
-            if self.desired != before:
-                self._wake(asked | {"document"})
-            elif "wake-up" in asked:
-                self._wake(asked)
+            news = {"document"} if self.desired != before else set()
+            if reasons := news | (asked & {"wake-up"}):
+                self._wake(reasons)
 
     def _next(self) -> tuple[set[str], Report | None]:
         """Sleep until there is something to do; documents come before reports."""
@@ -140,7 +141,9 @@ class Courier(threading.Thread):
             while not self._stopped:
                 now = time.monotonic()
                 fetch_in = self._not_before - now
-                report_in = max(fetch_in, self._report_not_before - now)
+                report_in = fetch_in
+                if self._mail and self._mail.version == self._told:
+                    report_in = max(fetch_in, self._report_not_before - now)
                 if self._asked and fetch_in <= 0:
                     asked, self._asked = self._asked, set()
                     return asked, None
@@ -187,6 +190,7 @@ class Courier(threading.Thread):
                 self._mail = merged(mail, self._mail) if self._mail else mail
             raise
         else:
+            self._told = mail.version
             self._answered()
 
     def _answered(self) -> None:

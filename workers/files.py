@@ -16,7 +16,7 @@ UNFINISHED = ".netadmin-new"
 
 def replace(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Put ``content`` at ``path``, over what is there; raises OSError and leaves the old file."""
-    unfinished = path.with_name(f".{path.name}{UNFINISHED}")
+    unfinished = _unfinished(path)
     try:
         with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
             file.write(content)
@@ -30,8 +30,9 @@ def replace(path: Path, content: bytes, mode: int = 0o644) -> None:
 
 
 def remove(path: Path) -> None:
-    """Take ``path`` away for good; nothing happens when it is not there."""
+    """Take ``path`` away for good, finished or not; nothing happens when it is not there."""
     path.unlink(missing_ok=True)
+    _unfinished(path).unlink(missing_ok=True)
     _sync(path.parent)
 
 
@@ -50,6 +51,10 @@ def lock(path: Path) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(f".{path.name}{UNFINISHED}")
 
 
 def _sync(directory: Path) -> None:

@@ -46,17 +46,20 @@ def report(
     )
 
 
-def failed(settings: Settings, desired: Desired, error: Exception) -> Report:
-    """The report of a run that ended with an exception."""
+def failed(settings: Settings, desired: Desired, error: Exception, last: Report | None) -> Report:
+    """The report of a run that ended with an exception; what is there is told as it was ``last``."""
     remedy = "The worker tries again; its log has the details"
     finding = Finding("failed", "", f"worker of {settings.node}", f"{type(error).__name__}: {error}", remedy)
-    return Report(
-        node=settings.node,
+    known = last or Report(settings.node, 0, "", "failed", capabilities=_capabilities(settings, desired))
+    return dataclasses.replace(
+        known,
         sequence=time.time_ns(),
         version=desired.version,
         outcome="failed",
+        changes=(),
+        drift=(),
         findings=(*desired.findings, finding),
-        capabilities=_capabilities(settings, desired),
+        milliseconds=0.0,
     )
 
 

@@ -57,9 +57,14 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   }, { once: true });
 });
 
-for (const failure of ["htmx:sendError", "htmx:timeout"]) {
-  document.addEventListener(failure, () => away(new Date()));
-}
+// What is gone, or not for this reader any more: the whole page says so better than we could.
+document.addEventListener("htmx:responseError", (event) => {
+  if (!event.target.matches("[data-live]")) return;
+  if (event.detail.xhr.status < 500) location.reload();
+  else away(new Date());
+});
+
+document.addEventListener("htmx:sendError", () => away(new Date()));
 
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;

@@ -54,7 +54,8 @@ class DesiredView(APIView):
         """What the node must have; 304 while it is the version in If-None-Match."""
         node = _node(request, name)
         known = parse_etags(request.headers.get("If-None-Match", ""))
-        if quote_etag(node.desired_version) in known:
+        # The weak comparison of RFC 9110, 13.1.2: a proxy that compresses makes an ETag weak.
+        if quote_etag(node.desired_version) in (tag.removeprefix("W/") for tag in known):
             return _tagged(HttpResponseNotModified(), node.desired_version)
         version, body = desired.document(node)
         return _tagged(HttpResponse(body, content_type="application/json"), version)

@@ -10,7 +10,7 @@ from netadmin.pages import PageRequest, live, page, part_of
 from networks import convergence, fullness
 from networks.models import BUILT_IN, Network
 from networks.pages.rows import Row
-from networks.pages.troubles import of_nodes, of_parts
+from networks.troubles import of_nodes, of_parts
 from nodes.models import Event, Report
 
 ALLOCATIONS = 25
@@ -19,12 +19,12 @@ EVENTS = 20
 
 @page()
 def networks(request: PageRequest) -> HttpResponse:
-    return render(request, "networks/list.html", _listed())
+    return render(request, "networks/list.html", _listed(request))
 
 
 @live
 def networks_live(request: PageRequest) -> HttpResponse:
-    return render(request, "networks/_list.html", _listed())
+    return render(request, "networks/_list.html", _listed(request))
 
 
 @page()
@@ -39,8 +39,8 @@ def network_live(request: PageRequest, name: str) -> HttpResponse:
     return render(request, "networks/_page.html", _standing(request, found))
 
 
-def _listed() -> dict[str, Any]:
-    return {"networks": convergence.network_states()}
+def _listed(request: PageRequest) -> dict[str, Any]:
+    return {"networks": part_of(request, convergence.network_states())}
 
 
 def _standing(request: PageRequest, network: Network) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from networks import convergence, fullness, membership
 from networks.forms import GoingForm, NodeForm
 from networks.models import Network
 from networks.pages.rows import Row
-from networks.pages.troubles import of_nodes, of_parts
+from networks.troubles import of_nodes, of_parts
 from nodes import tokens, worker_conf
 from nodes.models import Event, Node, Report
 

@@ -5,14 +5,11 @@ from typing import Any
 from django.http import HttpResponse
 from django.shortcuts import render
 
-from netadmin.pages import PageRequest, live, page
+from netadmin.pages import ROWS, PageRequest, live, page
 from networks import convergence, fullness
 from networks.convergence import NetworkState, NodeState
 from networks.models import BUILT_IN
-from networks.pages.troubles import of_nodes, of_parts
-
-SHOWN = 50
-"""Problems that are shown; the rest is counted."""
+from networks.troubles import of_nodes, of_parts
 
 
 @page()
@@ -30,10 +27,11 @@ def _contents() -> dict[str, Any]:
     networks = convergence.network_states(nodes=nodes)
     troubles = of_nodes(nodes) + of_parts(fullness.wherever_leases_are())
     return {
-        "nodes": nodes,
-        "networks": networks,
-        "troubles": troubles[:SHOWN],
-        "more": max(len(troubles) - SHOWN, 0),
+        "nodes": nodes[:ROWS],
+        "more_nodes": len(nodes[ROWS:]),
+        "networks": networks[:ROWS],
+        "more_networks": len(networks[ROWS:]),
+        "troubles": troubles,
         "summary": _summary(nodes, networks, len(troubles)),
         "newcomer": _newcomer(nodes, networks),
     }

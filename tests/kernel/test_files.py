@@ -23,6 +23,16 @@ def test_an_unchanged_file_keeps_its_inode_and_time(node: Node) -> None:
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
+def test_a_runtime_that_is_reading_a_file_when_it_changes_reads_the_old_one_to_its_end(node: Node) -> None:
+    node.converge(document(bridge()))
+    before = node.files()["local1.conflist"]
+    with (node.directory / "local1.conflist").open("rb", buffering=0) as reader:
+        start = reader.read(10)
+        node.converge(document(bridge(mtu=1400)))
+        assert (start + reader.read()).decode() == before
+    assert node.files()["local1.conflist"] != before
+
+
 def test_a_file_is_readable_for_every_runtime_and_nothing_else_is_left_beside_it(node: Node) -> None:
     node.converge(document(bridge()))
     assert [path.name for path in node.directory.iterdir()] == ["local1.conflist"]

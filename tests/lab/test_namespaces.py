@@ -48,7 +48,7 @@ def test_a_failure_tells_the_program_and_what_it_wrote() -> None:
 
 
 def test_it_ends_with_its_last_descriptor() -> None:
-    with Namespace.current("here") as here:
+    with Namespace("here") as here:
 
         def interfaces() -> str:
             return here.run(["ip", "-brief", "link"])

@@ -1,6 +1,7 @@
 """A worker restarted, killed, disturbed: the network goes on and is made whole."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,8 @@ from lab.waiting import until
 from tests.lab.conftest import CONVERGED_WITHIN, Declare
 
 ROUTED = {"type": "routed_bridge", "network": "10.12.0.0/16", "ips_per_node": 1024}
-REPAIRED_WITHIN = 1.0
+REPAIRED_WITHIN = 5.0
+"""Seconds on a machine that is busy with other things; the timer alone would take 27 to 30."""
 
 
 def _state(node: Node) -> tuple[object, ...]:
@@ -39,6 +41,21 @@ def test_a_restart_loses_no_packet_and_changes_nothing(cluster: Cluster, declare
     assert pings.sent > 10
     assert pings.lost == 0
     assert _state(n1) == before
+
+
+def _children(pid: int) -> tuple[int, str]:
+    """Page faults of the children that have ended, and those that live: nothing without a fork (proc(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    living = "".join(path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children"))
+    return int(fields[8]), living
+
+
+def test_an_apply_starts_no_process(cluster: Cluster, declare: Declare) -> None:
+    worker = cluster.nodes["n1"].worker
+    before = _children(worker.pid)
+    declare("backend2", **ROUTED)
+    declare("local2", type="bridge", network="10.10.12.0/24")
+    assert _children(worker.pid) == before
 
 
 def test_traffic_loses_no_packet_while_other_networks_come_and_go(cluster: Cluster, declare: Declare) -> None:
@@ -91,11 +108,11 @@ def test_killed_at_any_point_of_an_apply_the_next_start_converges(cluster: Clust
     ],
     ids=["route", "bridge", "firewall", "file"],
 )
-def test_what_others_remove_is_back_within_a_second(
+def test_what_others_remove_is_back_at_once(
     cluster: Cluster, declare: Declare, fault: Callable[[Node], object]
 ) -> None:
     declare("backend2", **ROUTED)
     n1 = cluster.nodes["n1"]
     whole = _state(n1)
     fault(n1)
-    until(lambda: _state(n1) == whole, what="all is as it was", within=REPAIRED_WITHIN)
+    until(lambda: _state(n1) == whole, what="everything is as it was", within=REPAIRED_WITHIN)

@@ -48,7 +48,7 @@ def test_a_freed_slot_is_reused_when_no_other_is_left_the_longest_free_first() -
 def test_a_full_network_refuses_the_next_node_and_says_how_large_it_would_have_to_be() -> None:
     factories.the_nodes()
     factories.a_network(network="10.11.0.0/20")
-    with pytest.raises(Conflict, match="5 nodes need one each. Declare a network of /19 or larger"):
+    with pytest.raises(Conflict, match=r"5 nodes need one each\. Declare a network of /19 or larger"):
         factories.a_node("n5")
     assert not Node.objects.filter(name="n5").exists()
 

@@ -1,5 +1,7 @@
 """CIDR and slot arithmetic."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,7 +57,7 @@ def test_slots_fill_the_network_and_never_overlap(grid: Grid) -> None:
     for cidr, family in zip(grid.cidrs, zip(*subnets, strict=True), strict=True):
         assert all(part in cidr for part in family)
         assert sum(part.size for part in family) == cidr.size
-        assert all(a.last < b.first for a, b in zip(family, family[1:], strict=False))
+        assert all(a.last < b.first for a, b in pairwise(family))
 
 
 @given(grids(), st.data())

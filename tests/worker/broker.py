@@ -54,7 +54,7 @@ class Broker:
         app.conf.broker_transport_options = {"priority_steps": [0]}
         with self.namespace.entered(), app.connection_for_write() as connection:
             queue = Queue(name, Exchange(""), routing_key=name, no_declare=True)
-            app.send_task("netadmin.look", queue=queue, connection=connection)
+            app.send_task("netadmin.look", queue=queue, connection=connection)  # type: ignore[arg-type]
         app.close()
 
     def waiting(self, node: str = "n1") -> int:
@@ -80,10 +80,10 @@ class Broker:
 
     def _answers(self) -> bool:
         try:
-            self.admin().close()
+            with self.admin():
+                return True
         except ConnectionError:
             return False
-        return True
 
     def __enter__(self) -> Self:
         self.start()

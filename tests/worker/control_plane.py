@@ -7,6 +7,7 @@ with ControlPlane(body) as plane:                the listening socket belongs to
 
 import json
 import socket
+import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -88,6 +89,11 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
         self.connections: list[socket.socket] = []
         super().__init__(address, handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A worker that was killed hangs up in the middle; anything else is worth a look."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, address = super().get_request()

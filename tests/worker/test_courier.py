@@ -13,7 +13,7 @@ from tests.worker.conftest import Node, declare
 from tests.worker.control_plane import GONE, Answer, ControlPlane
 from workers.cache import Cache
 from workers.control import Control
-from workers.courier import Courier, Desired, merged
+from workers.courier import BETWEEN_REPORTS, Courier, Desired, merged
 from workers.report import Report
 
 
@@ -49,7 +49,7 @@ def test_a_document_is_cached_before_the_agent_hears_of_it(
     courier: Courier, plane: ControlPlane, cache: Cache, woken: Woken
 ) -> None:
     courier.ask("start")
-    assert woken.next() == {"start", "document"}
+    assert woken.next() == {"document"}
     assert courier.desired.version == plane.version
     assert cache.read() == courier.desired.document
 
@@ -94,7 +94,7 @@ def test_one_that_is_not_right_changes_nothing_and_is_a_finding(
     before = courier.desired
     plane.declare(body, "odd")
     courier.ask("timer")
-    assert woken.next() == {"timer", "document"}
+    assert woken.next() == {"document"}
     assert courier.desired.document == before.document == cache.read()
     assert [finding.code for finding in courier.desired.findings] == ["document"]
     declare(plane, documents.body(documents.backend(peers=4)))
@@ -140,6 +140,19 @@ def test_only_the_newest_report_is_told_and_no_change_is_lost(courier: Courier, 
     assert (report.sequence, report.outcome, report.changes) == (3, "applied", ("add a", "add b"))
 
 
+def test_reports_keep_a_distance_but_for_the_first_of_a_version(
+    courier: Courier, plane: ControlPlane
+) -> None:
+    start = time.monotonic()
+    for sequence, version in enumerate(("a", "b", "c")):
+        courier.post(_report(sequence, version=version))
+        until(lambda: len(plane.reports) == sequence + 1, what="the report", within=5)  # noqa: B023
+    assert time.monotonic() - start < BETWEEN_REPORTS
+    courier.post(_report(4, version="c"))
+    until(lambda: len(plane.reports) == 4, what="the report", within=5)
+    assert time.monotonic() - start > BETWEEN_REPORTS
+
+
 def test_a_report_that_is_refused_is_not_sent_again(courier: Courier, plane: ControlPlane) -> None:
     plane.answer = Answer(400)
     courier.post(_report(1))
@@ -170,5 +183,5 @@ def test_what_is_carried_over_is_bounded() -> None:
     assert merged(None, older) is older
 
 
-def _report(sequence: int, *changes: str) -> Report:
-    return Report("n1", sequence, "v", "applied" if changes else "unchanged", changes)
+def _report(sequence: int, *changes: str, version: str = "v") -> Report:
+    return Report("n1", sequence, version, "applied" if changes else "unchanged", changes)

@@ -23,7 +23,8 @@ BOTH = {"10.11.2.0/24", "10.11.3.0/24"}
 def test_it_builds_what_is_declared_and_reports_it(node: Node, plane: ControlPlane, start: Start) -> None:
     start()
     until(lambda: node.routes() == BOTH, what="routes to both peers", within=10)
-    report = until(lambda: plane.reports and plane.reports[-1], what="a report", within=10)
+    until(lambda: plane.reports, what="a report", within=10)
+    report = plane.reports[-1]
     assert report.version == plane.version
     assert report.outcome == "applied"
     assert report.routes == 2
@@ -92,6 +93,14 @@ def test_it_goes_on_when_the_broker_forbids_its_queue(
     until(lambda: node.routes() == BOTH, what="the route is back", within=5)
 
 
+def test_celery_does_not_bring_django_along(
+    node: Node, plane: ControlPlane, broker: Broker, start: Start
+) -> None:
+    worker = start(DJANGO_SETTINGS_MODULE="a.module.that.is.not.there")
+    until(lambda: broker.listeners() == 1, what="Celery listens", within=10)
+    assert "Traceback" not in worker.said()
+
+
 @pytest.mark.parametrize(
     "what", ["route del 10.11.2.0/24", "link del obr_backend1", "addr flush dev obr_backend1"]
 )
@@ -133,10 +142,10 @@ def test_it_does_not_run_for_its_own_changes(node: Node, plane: ControlPlane, st
     for _ in range(3):
         node.ip("link del obr_backend1")
         until(lambda: node.routes() == BOTH, what="the routes are back", within=5)
-    before = _ticks(worker.pid)
+    before, repairs = _ticks(worker.pid), worker.said().count("repaired")
     time.sleep(1)  # the one wait: that nothing happens has no condition to wait for
-    assert _ticks(worker.pid) - before <= 3
-    assert worker.said().count("repaired") == 3
+    assert _ticks(worker.pid) - before <= 10
+    assert worker.said().count("repaired") == repairs
 
 
 def test_a_lease_is_reported_within_a_second(node: Node, plane: ControlPlane, start: Start) -> None:
@@ -264,7 +273,7 @@ def test_killed_at_any_moment_it_converges_the_next_time(
     assert start("plan").ended() == 0
     assert node.routes() == BOTH
     assert [path.name for path in node.config.iterdir()] == ["backend1.conflist"]
-    assert not list(node.state.glob(".*"))
+    assert {path.name for path in node.state.iterdir()} <= {"document.json", "lock"}
 
 
 def test_plan_changes_nothing_and_once_does_it(node: Node, plane: ControlPlane, start: Start) -> None:
@@ -290,6 +299,21 @@ def test_there_is_one_worker_on_a_node_and_plan_may_run_beside_it(
     assert second.ended() == 2
     assert "another worker holds" in second.said()
     assert start("plan").ended() == 0
+
+
+def test_once_and_plan_fall_back_to_the_cache_but_not_when_the_node_was_removed(
+    node: Node, plane: ControlPlane, start: Start
+) -> None:
+    node.cached(documents.body(documents.backend()))
+    plane.answer = Answer(500)
+    plan = start("plan")
+    assert plan.ended() == 1
+    assert plan.said().startswith("from the cache: 500")
+    plane.answer = GONE
+    once = start("once")
+    assert once.ended() == 2
+    assert "the node was removed" in once.said()
+    assert node.routes() == set()
 
 
 STOPS_WITHIN = 2.0

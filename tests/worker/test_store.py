@@ -32,7 +32,7 @@ def test_it_orders_by_network_and_number_and_takes_nothing_else_for_a_lease(tmp_
     _write(tmp_path / "b" / "10.1.0.9", b"y\r\neth0")
     _write(tmp_path / "b" / "fd00::2", b"y\r\neth1")
     _write(tmp_path / "a" / "10.2.0.1", b"old")
-    _write(tmp_path / "a" / "10.2.0.2", b"")
+    _write(tmp_path / "a" / "10.2.0.2", b"\0\0\0\0")
     _write(tmp_path / "a" / "10.2.0.3", b"netadmin:reserved:7f\r\n-")
     _write(tmp_path / "a" / "lock", b"")
     _write(tmp_path / "a" / "last_reserved_ip.0", b"10.2.0.2")

@@ -59,7 +59,7 @@ def _addresses(network: Path) -> Iterator[tuple[str, int]]:
 
 def _lease(network: str, path: str) -> Lease | None:
     try:
-        text = Path(path).read_text(errors="replace")
+        text = Path(path).read_text(errors="replace").replace("\0", "")  # as a power cut may leave it
     except FileNotFoundError:
         return None  # given back meanwhile
     container, _, interface = text.strip().partition("\n")

@@ -50,11 +50,6 @@ class Netlink:
             self._socket.setsockopt(SOL_NETLINK, option, 1)
         self._sequence = count(1)
 
-    @property
-    def port(self) -> int:
-        """Port id: events of routes and IPv4 addresses say which port caused them."""
-        return int(self._socket.getsockname()[0])
-
     def send(self, requests: Sequence[Request]) -> list[NetlinkError | None]:
         """Carry out in order; per request None or why the kernel refused it."""
         outcome: list[NetlinkError | None] = []

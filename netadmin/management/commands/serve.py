@@ -48,7 +48,7 @@ class Command(Refusing):
         addresses = [_address(text) for text in bind or [DEFAULT_BIND]]
         _require_migrated()
         argv = _prepare_broker() if broker else []
-        connection.close()
+        _leave_database()
         try:
             with Children(environment.ROOT) as children:
                 if argv:
@@ -80,6 +80,13 @@ def _require_migrated() -> None:
             f"The database lacks {len(pending)} migrations (the first is {pending[0][0]}). "
             "Run: manage.py migrate"
         )
+
+
+def _leave_database() -> None:
+    """The servers have connections of their own; ours would only idle."""
+    connection.close()
+    if connection.vendor == "postgresql":
+        connection.close_pool()  # type: ignore[attr-defined]
 
 
 def _prepare_broker() -> list[str]:

@@ -6,21 +6,20 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import QuerySet
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
+from rest_framework.utils.encoders import JSONEncoder
 
 from netadmin.commandline import Verb, Verbs, by, table
-from networks import convergence, declare
-from networks.convergence import NetworkState, NodeState
+from networks import convergence, declare, fullness, troubles
+from networks.convergence import NetworkState
 from networks.lookups import the_network
 from networks.management.tree import Branch, draw
 from networks.models import Allocation, Network
 from networks.representation import represent
 from nodes import wakeup
 from nodes.models import Cluster
-from workers.report import Finding
 
 COLUMNS = ("name", "type", "network", "size", "used", "free", "pct", "leases", "nodes")
 ADDRESS_COLUMNS = ("ip", "node", "service", "resource")
@@ -39,7 +38,7 @@ class Command(Verbs):
             self.status,
             "Show usage and convergence: used counts the addresses that resources of services report, leases "
             "those that the nodes' stores handed out, nodes how many have the network as declared, of all "
-            "that are to have it. Problems that nodes report are below the table.",
+            "that are to have it. What somebody should look at is below the table.",
             "example: manage.py net status --verbose --name backend1",
         )
         status.add_argument("--verbose", action="store_true", help="Also the addresses.")
@@ -67,7 +66,7 @@ class Command(Verbs):
         self.stdout.write(
             draw(COLUMNS, [_network_branch(state, addresses.get(state.network.pk, ())) for state in states])
         )
-        if problems := list(_problems(states, name)):
+        if problems := _problems(states, name):
             self.stdout.write("\nproblems\n" + table(problems))
 
     def show(self, name: str | None, format: str) -> None:
@@ -89,14 +88,12 @@ class Command(Verbs):
         try:
             wakeup.wake_up(names)
         except (OperationalError, RedisError, OSError) as error:
-            seconds = Cluster.current().look_interval
-            raise CommandError(
-                f"broker: {str(error).rstrip('.')}. The nodes look by themselves every {seconds} s; see that the broker runs"
-            ) from error
+            remedy = f"The nodes look by themselves every {Cluster.current().look_interval} s"
+            raise CommandError(f"broker: {str(error).rstrip('.')}. {remedy}") from error
         self.stdout.write(f"woke {', '.join(names)}")
 
     def _write_json(self, value: Any) -> None:
-        self.stdout.write(json.dumps(value, indent=2, cls=DjangoJSONEncoder))
+        self.stdout.write(json.dumps(value, indent=2, cls=JSONEncoder))
 
 
 def _add_name(parser: CommandParser) -> None:
@@ -150,18 +147,14 @@ def _address_cells(row: Allocation) -> tuple[str, ...]:
     return (str(row.address), row.node.name if row.node else "-", row.service or "-", holder)
 
 
-def _problems(states: Iterable[NetworkState], name: str | None) -> Iterable[tuple[str, str, str]]:
-    """(node, network, sentence) of what nodes report, or that a node reports nothing any more."""
-    members: dict[str, NodeState] = {member.node.name: member for state in states for member in state.nodes}
-    for node, member in members.items():
-        if member.status == "silent":
-            remedy = "See whether it is up, its worker runs and reaches this control plane"
-            yield (
-                node,
-                f"node {node}: is not heard of since {member.node.last_seen:%Y-%m-%d %H:%M:%S}. {remedy}",
-            )
-        for finding in member.findings if name is None else member.findings_of(name):
-            yield node, finding["network"] or "-", str(Finding(**finding))
+def _problems(states: Iterable[NetworkState], name: str | None) -> list[tuple[str, str, str]]:
+    """(node, network, sentence) of what somebody should look at."""
+    members = {member.node.name: member for state in states for member in state.nodes}
+    full = [part for part in fullness.wherever_leases_are() if name in (None, part.network.name)]
+    return [
+        (trouble.node.name, trouble.network or "-", f"{trouble.sentence}. {trouble.remedy}")
+        for trouble in (*troubles.of_nodes(members.values(), name), *troubles.of_parts(full))
+    ]
 
 
 def _status_json(

@@ -1,0 +1,114 @@
+"""What is refused outside a view is a problem document too."""
+
+import pytest
+from django.core.handlers.wsgi import WSGIRequest
+from django.db import DatabaseError, OperationalError
+from django.http import HttpResponse
+from django.test import override_settings
+from django.urls import path
+
+from netadmin import urls
+from tests.conftest import Client
+
+PROBLEM = "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "status"),
+    [
+        ("get", "/api/v1/nothing/", 404),
+        ("get", "/api/v1/networks/backend1/nothing/", 404),
+        ("delete", "/api/v1/networks/", 405),
+        ("post", "/api/v1/allocations/", 405),
+    ],
+)
+def test_it_is_a_problem_document(ada: Client, method: str, url: str, status: int) -> None:
+    response = getattr(ada, method)(url)
+    assert response.status_code == status
+    assert response["Content-Type"] == PROBLEM
+    problem = response.json()
+    assert problem["status"] == status
+    assert problem["type"].startswith("urn:netadmin:problem:")
+    assert problem["title"]
+    assert problem["detail"]
+    assert problem["errors"] == []
+
+
+def test_it_says_which_methods_there_are(ada: Client) -> None:
+    assert "GET" in ada.delete("/api/v1/networks/")["Allow"]
+
+
+def test_it_takes_json_only(ada: Client) -> None:
+    response = ada.post(
+        "/api/v1/networks/", "name=backend1", content_type="application/x-www-form-urlencoded"
+    )
+    assert (response.status_code, response["Content-Type"]) == (415, PROBLEM)
+
+
+def test_it_answers_json_only(ada: Client) -> None:
+    response = ada.get("/api/v1/networks/", HTTP_ACCEPT="text/html")
+    assert (response.status_code, response["Content-Type"]) == (406, PROBLEM)
+
+
+def test_a_host_that_is_not_ours_is_refused(anonymous: Client) -> None:
+    response = anonymous.get("/api/v1/networks", HTTP_HOST="elsewhere.example")
+    assert (response.status_code, response["Content-Type"]) == (400, PROBLEM)
+
+
+def test_a_body_that_is_too_large_is_refused(ada: Client) -> None:
+    response = ada.post("/api/v1/networks/", "[" + " " * 3_000_000, content_type="application/json")
+    assert response.status_code in (400, 413)
+    assert response["Content-Type"] == PROBLEM
+
+
+def test_nothing_below_another_address_is_a_problem_document(anonymous: Client) -> None:
+    assert anonymous.get("/nothing").status_code == 404
+    assert anonymous.get("/nothing")["Content-Type"].startswith("text/html")
+
+
+def defect(request: WSGIRequest) -> HttpResponse:
+    raise ZeroDivisionError
+
+
+def broken(request: WSGIRequest) -> HttpResponse:
+    raise DatabaseError("no such column")
+
+
+def away(request: WSGIRequest) -> HttpResponse:
+    raise OperationalError("no route to host")
+
+
+class Defective:
+    """Our addresses, and some that fail."""
+
+    urlpatterns = [
+        *urls.urlpatterns,
+        path("api/defect", defect),
+        path("defect", defect),
+        path("api/broken", broken),
+        path("api/away", away),
+        path("away", away),
+    ]
+    handler500 = urls.handler500
+
+
+@pytest.mark.parametrize(
+    ("url", "status", "media"),
+    [
+        ("/api/defect", 500, PROBLEM),
+        ("/defect", 500, "text/html"),
+        ("/api/broken", 500, PROBLEM),
+        ("/api/away", 503, PROBLEM),
+        ("/away", 503, "text/html"),
+    ],
+)
+def test_a_failure_says_nothing_of_the_inside_and_when_to_try_again(
+    anonymous: Client, url: str, status: int, media: str
+) -> None:
+    with override_settings(ROOT_URLCONF=Defective):
+        response = anonymous.get(url)
+    assert response.status_code == status
+    assert response["Content-Type"].startswith(media)
+    assert response.headers.get("Retry-After") == ("2" if status == 503 else None)
+    for inside in ("ZeroDivision", "no such column", "no route", "Traceback"):
+        assert inside not in response.content.decode()
