@@ -48,6 +48,26 @@ def plan(desired: Iterable[Owned], ours: Iterable[Owned], foreign: Iterable[Owne
     return Plan((*sorted(made, key=_rank), *_removals(wanted, present)), findings)
 
 
+def stages(made: Plan) -> tuple[Plan, Plan]:
+    """What to do at once, and what to do when the peers have had time to do as much.
+
+    A node that moves its routes into a new tunnel sends into it at once, so the peers must listen
+    first; one that moves them out listens until the peers have moved too.
+    """
+    new = {change.object.key for change in made.changes if _is(Tunnel, Verb.ADD, change)}
+    old = {change.object.key for change in made.changes if _is(Tunnel, Verb.REMOVE, change)}
+    moves = [change for change in made.changes if _is(Route, Verb.CHANGE, change)]
+    entered = {change for change in moves if ("link", change.object.needs) in new}
+    left = {("link", change.was.needs) for change in moves if change.was} & old
+    late = [change for change in made.changes if change in entered or change.object.key in left]
+    now = tuple(change for change in made.changes if change not in late)
+    return Plan(now, made.findings), Plan(tuple(late))
+
+
+def _is(kind: type, verb: Verb, change: Change) -> bool:
+    return isinstance(change.object, kind) and change.verb is verb
+
+
 def _by_key(objects: Iterable[Owned]) -> Objects:
     return {one.key: one for one in objects}
 

@@ -29,6 +29,13 @@ def test_a_switch_between_direct_and_tunnel_loses_nothing(tmp_path: Path, ends: 
 
 
 @pytest.mark.parametrize("ends", OVER)
+def test_workers_that_switch_by_themselves_lose_nothing(
+    tmp_path: Path, ends: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tunnels.workers_switch_together(tmp_path, "vxlan", ends, monkeypatch)
+
+
+@pytest.mark.parametrize("ends", OVER)
 def test_what_is_not_needed_any_more_goes(tmp_path: Path, ends: tuple[str, ...]) -> None:
     tunnels.nothing_is_left(tmp_path, "vxlan", ends)
 

@@ -3,13 +3,20 @@
 The machine's kernel has VXLAN; the other modes run in the guest kernel (tests/umlinux).
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import pytest
 
 from lab.namespaces import Namespace
 from lab.pings import Pinging, ping
-from tests.kernel.cluster import Declared, an_underlay
+from lab.waiting import until
+from tests.kernel.cluster import Declared, Underlay, an_underlay
 from tests.kernel.node import Node
+from workers import reconcile
+from workers.changes import Change
 from workers.document import OVERHEADS
+from workers.kernel.door import Kernel
 
 HEADERS = {"4": 28, "6": 48}
 """IP and ICMP of an echo request."""
@@ -81,10 +88,16 @@ def nothing_is_left(directory: Path, mode: str, ends: tuple[str, ...]) -> None:
         underlay.converge_one(1, Declared(mode=mode, ends=ends, members=(1, 2)))
         assert len(node.routes()) == len(before) - 2
         assert _devices(node)
-        changes = underlay.converge_one(1, Declared(mode=mode, tunnel="never"))
-        assert _devices(node) == []
-        assert changes[-1].startswith("remove tunnel na_"), "after the last route has left it"
-        assert "tunnels" not in node.nft("list ruleset")
+        with node.namespace.entered():
+            direct = underlay.document(1, Declared(mode=mode, tunnel="never"))
+            made = node.plan(direct)
+            assert node.carry_out(made) == []
+            assert _devices(node) == []
+            assert str(made.changes[-1]).startswith("remove tunnel na_"), "after the last route has left it"
+            assert "chain tunnels" in node.nft("list ruleset"), "guarded as long as it is there"
+            (change,) = node.converge(direct)
+        assert change.startswith("change firewall")
+        assert "chain tunnels" not in node.nft("list ruleset")
 
 
 def tampering_is_repaired(directory: Path, mode: str, ends: tuple[str, ...]) -> None:
@@ -116,3 +129,32 @@ def _received(node: Node) -> int:
 
 def _devices(node: Node) -> list[str]:
     return [link["ifname"] for link in node.ip_json("link show") if link["ifname"].startswith("na_")]
+
+
+def workers_switch_together(
+    directory: Path, mode: str, ends: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """never -> always -> never as workers do it: each by itself, one a little later than the other."""
+    monkeypatch.setattr(reconcile, "SETTLE", 0.5)
+    with an_underlay(directory) as underlay, ThreadPoolExecutor(2) as workers:
+        direct, tunnelled = (Declared(mode=mode, tunnel=policy, ends=ends) for policy in ("never", "always"))
+        underlay.converge(direct)
+        versions = [address for address in direct.bridge_addresses(2) if (":" in address) == ("6" in ends)]
+        pinging = [Pinging(underlay.nodes[1].namespace, address) for address in versions]
+        try:
+            for network in (tunnelled, direct, tunnelled, direct):
+                first = workers.submit(_work, underlay, 1, network)
+                until(lambda: _devices(underlay.nodes[1]), what="n1 listens", within=5)
+                second = workers.submit(_work, underlay, 2, network)
+                assert (first.result(), second.result()) == ((), ())
+        finally:
+            pings = [one.stop() for one in pinging]
+        assert [one.lost for one in pings] == [0] * len(pings)
+        assert _devices(underlay.nodes[1]) == _devices(underlay.nodes[2]) == []
+
+
+def _work(underlay: Underlay, number: int, network: Declared) -> tuple[Change, ...]:
+    """One run of a node's worker; what it could not do."""
+    node = underlay.nodes[number]
+    with node.namespace.entered(), Kernel() as kernel:
+        return reconcile.reconcile(underlay.document(number, network), node.settings, kernel).left

@@ -14,7 +14,7 @@ from workers.kernel.links import Bridge, Up
 from workers.kernel.routes import Route
 from workers.kernel.sysctls import Sysctl
 from workers.kernel.tunnels import Encap, Tunnel
-from workers.plan import KINDS, plan
+from workers.plan import KINDS, plan, stages
 
 BRIDGE = Bridge("obr_a", "0a:58:0a:0b:00:01", 1500, 28257, "a")
 LARGER = Bridge("obr_a", "0a:58:0a:0b:00:01", 9000, 28257, "a")
@@ -145,6 +145,26 @@ def test_a_conflict_names_both_and_what_helps() -> None:
 def test_a_device_of_others_is_one_conflict_and_not_one_for_each_thing_that_needs_it() -> None:
     foreign = [Foreign(("link", "obr_a"), "dummy device obr_a"), Foreign(("conf", FILE.path), "file")]
     assert [finding.subject for finding in plan(ALL, [], foreign).findings] == [str(BRIDGE)]
+
+
+@pytest.mark.parametrize(
+    ("desired", "ours", "late"),
+    [
+        pytest.param([THROUGH, TUNNEL_UP, TUNNEL], [ROUTE], ["change route"], id="into a new tunnel"),
+        pytest.param([ROUTE], [THROUGH, TUNNEL_UP, TUNNEL], ["remove tunnel"], id="out of the last one"),
+        pytest.param(
+            [THROUGH, TUNNEL_UP, TUNNEL], [ROUTE, TUNNEL_UP, TUNNEL], [], id="into one that is there"
+        ),
+        pytest.param([THROUGH, TUNNEL_UP, TUNNEL], [], [], id="a new route breaks nothing"),
+        pytest.param([], [THROUGH, TUNNEL_UP, TUNNEL], [], id="nobody needs it any more"),
+        pytest.param(ALL, [], [], id="no tunnel"),
+    ],
+)
+def test_peers_get_time_before(desired: list[Owned], ours: list[Owned], late: list[str]) -> None:
+    made = plan(desired, ours)
+    first, second = stages(made)
+    assert [" ".join(str(change).split()[:2]) for change in second.changes] == late
+    assert sorted(map(str, (*first.changes, *second.changes))) == sorted(map(str, made.changes))
 
 
 # What holds for every plan

@@ -38,6 +38,13 @@ def test_a_switch_between_direct_and_tunnel_loses_nothing(
 
 
 @pytest.mark.parametrize(("mode", "ends"), MODES)
+def test_workers_that_switch_by_themselves_lose_nothing(
+    tmp_path: Path, mode: str, ends: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tunnels.workers_switch_together(tmp_path, mode, ends, monkeypatch)
+
+
+@pytest.mark.parametrize(("mode", "ends"), MODES)
 def test_what_is_not_needed_any_more_goes(tmp_path: Path, mode: str, ends: tuple[str, ...]) -> None:
     tunnels.nothing_is_left(tmp_path, mode, ends)
 

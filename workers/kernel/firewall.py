@@ -69,12 +69,17 @@ class Firewall:
 
 
 def guard(ways: Iterable[Way], networks: Iterable[DesiredNetwork], host: Host) -> Guard:
-    """Only peers may send into the tunnels that these ways need.
+    """Only peers may send into the tunnels that these ways need, and into those that are still there.
 
     A peer is one whether or not this node answers it through a tunnel: it may have switched
     first. Where a device listens on every address, other people's tunnels to known ends go on.
     """
-    rules = sorted({rule for way in ways for rule in _guards(way)})
+    there = [
+        Way(link.kind, link.ends.removeprefix("local "), "")
+        for link in host.links.values()
+        if tunnels.is_ours(link)
+    ]
+    rules = sorted({rule for way in (*ways, *there) for rule in _guards(way)})
     if not rules:
         return Guard()
     peers = {end for network in networks for peer in network.peers for end in peer.addresses}
