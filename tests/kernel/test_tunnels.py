@@ -63,15 +63,33 @@ def test_two_networks_share_a_device_and_each_has_its_mtu(tmp_path: Path) -> Non
         assert len(node.routes()) == 4
 
 
-def test_a_packet_larger_than_the_underlay_is_refused_to_its_sender(tmp_path: Path) -> None:
-    """The underlay is smaller than n1 believes: with DF in the encapsulation the sender learns it."""
+def test_a_smaller_underlay_makes_smaller_bridges_tunnels_and_files(tmp_path: Path) -> None:
     with an_underlay(tmp_path) as underlay:
-        network = Declared(ends=("4",), inside=("4",))
+        node, network = underlay.nodes[1], Declared(ends=("4",))
         underlay.converge(network)
-        underlay.switch.run(["ip", "link", "set", "n1", "mtu", "1400"])
-        node, (address,) = underlay.nodes[1], network.bridge_addresses(2)
-        assert ping(node.namespace, address, size=1464 - 28, within=0.3).received == 0
-        assert ping(node.namespace, address, size=1300, within=0.3).received == 1
+        node.ip("link set eth0 mtu 1400")
+        underlay.converge_one(1, network)
+        assert [node.link(device)["mtu"] for device in ("obr_net", "na_vxlan")] == [1364, 1364]
+        assert '"mtu": 1364' in node.files()["net.conflist"]
+
+
+def test_a_hop_in_the_middle_with_a_smaller_mtu_is_not_hidden(tmp_path: Path) -> None:
+    """n1 -- n3 -- n2: with DF in the encapsulation n1 learns it, without, n3 would cut packets in two."""
+    with an_underlay(tmp_path, 3) as underlay:
+        network = Declared(ends=("4",), inside=("4",))
+        for number in (1, 2):
+            underlay.converge_one(number, network)
+        node, hop, (address,) = underlay.nodes[1], underlay.nodes[3], network.bridge_addresses(2)
+        with hop.namespace.entered():
+            for switch in ("ip_forward=1", "conf/all/send_redirects=0", "conf/eth0/send_redirects=0"):
+                name, _, value = switch.partition("=")
+                hop.kernel.procfs.write(f"net/ipv4/{name}", value)
+        hop.ip("route add 10.0.0.2/32 dev eth0 mtu lock 1400")
+        node.ip("route add 10.0.0.2/32 via 10.0.0.3")
+        assert ping(node.namespace, address, size=1300).received == 1
+        assert ping(node.namespace, address, count=3, size=1464 - 28, within=0.3).received == 0
+        assert "mtu 1400" in node.ip("route get 10.0.0.2"), "the node has learned it"
+        assert ping(node.namespace, address, size=1364 - 28).received == 1
 
 
 def test_a_device_of_others_in_the_place_of_ours_is_a_conflict(tmp_path: Path) -> None:
