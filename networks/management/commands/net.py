@@ -168,7 +168,7 @@ def _status_json(
             "name": network.name,
             "type": network.type,
             "network": network.network,
-            "mtu": network.effective_mtu,
+            "effective_mtu": network.effective_mtu,
             "size": str(network.size),
             "used": state.used,
             "free": str(state.free),
