@@ -63,9 +63,8 @@ def a_switch_loses_nothing(directory: Path, mode: str, ends: tuple[str, ...]) ->
     """
     with an_underlay(directory) as underlay:
         other = Declared("other", mode, ends=ends, prefix=12)
-        direct, tunnelled = (
-            Declared(mode=mode, tunnel=tunnel, ends=("4", "6")) for tunnel in ("never", "always")
-        )
+        direct = Declared(mode=mode, tunnel="never")
+        tunnelled = Declared(mode=mode, tunnel="always", ends=ends)
         underlay.converge(other, direct)
         pinging = [Pinging(underlay.nodes[1].namespace, address) for address in direct.bridge_addresses(2)]
         try:

@@ -120,6 +120,21 @@ def test_tunnels_of_others_to_known_ends_go_on() -> None:
     assert "10.0.0.3, 192.0.2.9 }" in _firewall(routed(tunnel="always", tunnel_mode="gre"), host(theirs))
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "ends", "rule"),
+    [
+        ("na_gre", "gre", "external", "ip protocol 47 ip saddr"),
+        ("na_ip6", "ip6tnl", "external", "meta l4proto { 4, 41 } ip6 saddr"),
+        ("na_ip6gre", "ip6gre", "external", "meta l4proto 47 ip6 saddr"),
+        ("na_vxlan", "vxlan", "port 4790 external gpe", "udp dport 4790 ip6 saddr"),
+        ("na_sit0a000009", "sit", "local 10.0.0.9", "ip daddr 10.0.0.9 ip protocol 41 ip saddr"),
+    ],
+)
+def test_a_tunnel_of_ours_is_guarded_until_it_is_gone(name: str, kind: str, ends: str, rule: str) -> None:
+    left = Link(9, name, kind, "", 1476, True, ours=True, ends=ends)
+    assert rule in _firewall(routed(tunnel="never"), host(left))
+
+
 def test_without_tunnels_nobody_is_filtered() -> None:
     assert "prerouting" not in _firewall(routed())
 

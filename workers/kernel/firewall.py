@@ -33,7 +33,7 @@ ACCEPTS = {
     "ipip": ("ip daddr {local} ip protocol 4", 4),
     "sit": ("ip daddr {local} ip protocol 41", 4),
     "gre": ("ip protocol 47", 4),
-    "ip6tnl": ("meta l4proto {{ 4, 41 }}", 6),
+    "ip6tnl": ("meta l4proto { 4, 41 }", 6),
     "ip6gre": ("meta l4proto 47", 6),
 }
 """What a device takes packets from, and the version of the ends. An external one listens on every
@@ -95,7 +95,8 @@ def _guards(way: Way) -> list[str]:
         ]
     match, version = ACCEPTS[way.kind]
     ip = "ip" if version == 4 else "ip6"
-    return [f"{match.format(local=address(way.local))} {ip} saddr != @peers{version} drop"]
+    where = match.format(local=address(way.local)) if way.by_device else match
+    return [f"{where} {ip} saddr != @peers{version} drop"]
 
 
 def wanted(
