@@ -9,6 +9,7 @@ with Cluster(flat(3)) as cluster:
 
 import shutil
 from contextlib import ExitStack
+from itertools import count
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,7 +22,7 @@ from lab.processes import Program
 from lab.rest import Api
 from lab.topology import Topology
 from lab.underlay import Underlay
-from lab.waiting import until
+from lab.waiting import until_empty
 
 
 class Cluster:
@@ -34,25 +35,18 @@ class Cluster:
     control: Control
     underlay: Underlay
 
-    def __init__(
-        self,
-        topology: Topology,
-        *,
-        joined: int | None = None,
-        look_interval: int = 30,
-        database: str = "",
-    ) -> None:
+    def __init__(self, topology: Topology, *, joined: int | None = None, look_interval: int = 30) -> None:
         """``joined``: how many of the nodes are members at the start; None: all.
 
-        ``look_interval``: seconds between two looks of a worker. ``database``: URL of a
-        PostgreSQL in place of the embedded SQLite.
+        ``look_interval``: seconds between two looks of a worker.
         """
         if not sandbox.inside():
             raise sandbox.NotPermitted("The lab runs in a sandbox only: python -m lab.sandbox -- PROGRAM")
-        self.topology, self.database, self.look_interval = topology, database, look_interval
+        self.topology, self.look_interval = topology, look_interval
         self._first = topology.members[:joined]
         self.nodes: dict[str, Node] = {}
         self.containers: list[Container] = []
+        self._numbers = count(1)
         self._ends = ExitStack()
 
     def __enter__(self) -> Self:
@@ -60,7 +54,7 @@ class Cluster:
             self.directory = ends.enter_context(clean.directory())
             self.underlay = ends.enter_context(Underlay(self.topology))
             address = str(self.topology.control.ip)
-            self.control = Control(self.directory / "control", self.underlay.fabric, address, self.database)
+            self.control = Control(self.directory / "control", self.underlay.fabric, address)
             ends.callback(self.control.kill)
             self.api = self.control.start()
             self.api.patch("cluster/", look_interval=self.look_interval)
@@ -136,24 +130,24 @@ class Cluster:
             shown = {name: self.api.get(f"networks/{name}/")["convergence"] for name in names}
             return {name: c for name, c in shown.items() if c["converged"] < c["nodes"] or not c["nodes"]}
 
-        until(lambda: not behind(), what=f"{', '.join(names)} converged", within=within)
+        until_empty(behind, what=f"{', '.join(names)} converged", within=within)
 
     def current(self) -> set[str]:
         """Names of the nodes that carry out the version that is declared now."""
         self.check()
-        nodes = self.api.get("nodes/")["results"]
-        return {node["name"] for node in nodes if node["applied_version"] == node["desired_version"]}
+        return {row["name"] for row in self._members() if row["applied_version"] == row["desired_version"]}
 
     def settled(self, within: float) -> None:
         """Wait until every member whose worker runs carries out what is declared now."""
 
         def behind() -> list[str]:
-            self.check()
-            members = self.api.get("nodes/")["results"]
-            late = [row["name"] for row in members if row["applied_version"] != row["desired_version"]]
-            return [name for name in late if self.nodes[name].worker.running]
+            running = {row["name"] for row in self._members() if self.nodes[row["name"]].worker.running}
+            return sorted(running - self.current())
 
-        until(lambda: not behind(), what="all nodes carry out what is declared", within=within)
+        until_empty(behind, what="all nodes carry out what is declared", within=within)
+
+    def _members(self) -> list[dict[str, Any]]:
+        return list(self.api.get("nodes/?page_size=1000")["results"])
 
     def heard(self, name: str) -> str:
         """When a node last reported, as the API tells it; grows."""
@@ -169,8 +163,7 @@ class Cluster:
     def container(self, node: str, network: str) -> Container:
         """Attach a container by the CNI plugins. Raises NotAttached."""
         host = self.nodes[node]
-        name = f"c{len(self.containers) + 1}-{node}"
-        container = Container(name, host.namespace, host.chain(network))
+        container = Container(f"c{next(self._numbers)}-{node}", host.namespace, host.chain(network))
         self.containers.append(container)
         return container
 

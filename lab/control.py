@@ -38,8 +38,7 @@ call_command("user", "token", "{USER}")
 class Control:
     """Servers for nodes (in the fabric, with the broker) and for people (on the machine's loopback)."""
 
-    def __init__(self, directory: Path, fabric: Namespace, address: str, database_url: str = "") -> None:
-        """``database_url``: a PostgreSQL in place of SQLite in ``directory``."""
+    def __init__(self, directory: Path, fabric: Namespace, address: str) -> None:
         directory.mkdir()
         self.directory, self.fabric, self.address = directory, fabric, address
         self._host = f"[{address}]" if ":" in address else address
@@ -47,8 +46,6 @@ class Control:
         self.password = secrets.token_hex(6)
         self.url = f"http://{self._host}:{PORT}"
         self.settings = {"NETADMIN_DATA_DIR": str(directory)}
-        if database_url:
-            self.settings["NETADMIN_DATABASE_URL"] = database_url
         self.nodes = self._server("server for nodes", ["--broker", "--bind", f"{self._host}:{PORT}"], fabric)
         self.port = _free_port(self.machine)
         self.people = self._server(
@@ -65,12 +62,10 @@ class Control:
 
     def start(self, within: float = 60) -> Api:
         """Make the database and the first user, start the server for nodes; the user's API."""
-        token = self.manage("shell", "--no-imports", "-c", _FIRST_START, stdin=f"{self.password}\n").split()[
-            -1
-        ]
+        printed = self.manage("shell", "--no-imports", "-c", _FIRST_START, stdin=f"{self.password}\n")
         self.nodes.start()
         self.answering(within)
-        return Api(self.fabric, self.url, token)
+        return Api(self.fabric, self.url, token=printed.split()[-1])
 
     def answering(self, within: float = 60) -> None:
         """Wait until the server for nodes answers."""
@@ -95,6 +90,7 @@ class Control:
     def kill(self) -> None:
         self.people.kill()
         self.nodes.kill()
+        self.machine.close()
 
     def _server(self, name: str, arguments: list[str], namespace: Namespace) -> Program:
         return Program(

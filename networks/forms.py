@@ -103,7 +103,9 @@ class VerbForm(forms.ModelForm):  # type: ignore[type-arg]
         """
         for fault in problem.faults:
             if fault.field in self.fields:
-                self.add_error(fault.field, f"{fault.value}: {fault.why}. {fault.remedy}".removeprefix(": "))
+                named = isinstance(self.fields[fault.field], forms.CharField | Number) and fault.value
+                value = f"{fault.value}: " if named else ""
+                self.add_error(fault.field, f"{value}{fault.why}. {fault.remedy}")
             else:
                 self.add_error(self.SHOWN_AT.get(fault.field), str(fault))
         if isinstance(problem, StaleVersion):
@@ -165,6 +167,8 @@ class NetworkForm(VerbForm):
         self.fields["nodes"].choices = [(name, name) for name in Node.objects.values_list("name", flat=True)]  # type: ignore[attr-defined]
         if self.instance.pk:
             del self.fields["name"]
+            empty = " Empty: switched off." if self.instance.name == "default" else ""
+            self.fields["network"].help_text = f"CIDR, or one of each family with a space between.{empty}"
             self._read(self.instance)
 
     @property

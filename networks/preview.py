@@ -40,6 +40,13 @@ class Preview:
 
     network: Network
     parts: tuple[Part, ...]
+    held: int
+    """How many addresses of it are in use."""
+
+    @property
+    def taken(self) -> int:
+        """How many addresses those who hold them would lose."""
+        return self.held if any(part.moves for part in self.parts) else 0
 
     @property
     def cidrs(self) -> tuple[IPNetwork, ...]:
@@ -71,7 +78,8 @@ def of(verb: Callable[[], Network]) -> Preview:
         transaction.set_rollback(True)
     now = Network.objects.filter(pk=network.pk).first()
     before = _parts(now) if now else {}
-    return Preview(network, tuple(Part(node, cidrs, before.get(node, ())) for node, cidrs in after.items()))
+    parts = tuple(Part(node, cidrs, before.get(node, ())) for node, cidrs in after.items())
+    return Preview(network, parts, now.allocations.count() if now else 0)
 
 
 def _parts(network: Network) -> dict[Node, tuple[IPNetwork, ...]]:

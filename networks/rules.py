@@ -232,12 +232,12 @@ def length_faults(field: str, text: str, longest: int) -> Iterator[Fault]:
 
 
 def _numbers(network: Network) -> Iterator[Fault]:
-    if network.ips_per_node > LARGEST_NUMBER:
+    if not 0 <= network.ips_per_node <= LARGEST_NUMBER:
         yield Fault(
             "ips_per_node",
             str(network.ips_per_node),
-            f"is more than {LARGEST_NUMBER}",
-            "Give the size as mask_per_node",
+            "is no number of addresses",
+            f"Use 4 to {LARGEST_NUMBER}, or give the size as mask_per_node",
         )
     if len(network.mask_per_node) > LONGEST_MASKS:
         yield Fault(

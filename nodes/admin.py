@@ -1,11 +1,14 @@
 """The admin of what nodes said and what happened: to be read, as nobody declares it."""
 
 from django.contrib import admin
+from django.contrib.auth.models import Group, User
 from django.db.models import Model
 from django.http import HttpRequest
 
 from netadmin import roles
 from nodes.models import Event, Report, Token
+
+admin.site.site_header = admin.site.site_title = "netadmin"
 
 
 class ByRole:
@@ -48,6 +51,23 @@ class EventAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("at", "actor", "verb", "kind", "name")
     list_filter = ("kind", "verb")
     search_fields = ("actor", "name")
+
+
+admin.site.unregister(Group)
+admin.site.unregister(User)
+
+
+@admin.register(User)
+class UserAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Users are made, and given roles, by ``manage.py user``: so it is among the events."""
+
+    view_role = roles.ADMIN
+    fields = ("username", "role", "is_active", "is_staff", "last_login", "date_joined")
+    list_display = ("username", "role", "is_active", "last_login")
+
+    @admin.display(description="role")
+    def role(self, user: User) -> str:
+        return roles.role_of(user) or "none"
 
 
 @admin.register(Token)

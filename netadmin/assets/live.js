@@ -2,7 +2,7 @@
 //
 //   [data-live]      polls; a poll sends the ETag of what is shown, so that an unchanged part is
 //                    answered 304 and stays as it is; a hidden tab does not poll
-//   [data-ago]       a time, written as "4 s ago" and kept true
+//   [data-ago]       a time, written as "4 s ago" and kept true, by the clock of the control plane
 //   [data-spoken]    the sentence that is read out when it changes
 //   #away            shown while the control plane does not answer
 "use strict";
@@ -10,9 +10,15 @@
 const STEPS = [[60, 1, "s"], [3600, 60, "min"], [86400, 3600, "h"], [Infinity, 86400, "d"]];
 const shown = new WeakMap(); // part that polls -> ETag of what it shows
 let spoken = "";
+let answered = new Date();
+let ahead = 0; // milliseconds by which the control plane's clock is ahead of this one
+
+function setClock(now) {
+  ahead = Date.parse(now) - Date.now();
+}
 
 function ago(element) {
-  const seconds = Math.max(0, Math.round((Date.now() - Date.parse(element.dateTime)) / 1000));
+  const seconds = Math.max(0, Math.round((Date.now() + ahead - Date.parse(element.dateTime)) / 1000));
   const [, unit, word] = STEPS.find(([limit]) => seconds < limit);
   const text = `${Math.floor(seconds / unit)} ${word} ago`;
   if (element.textContent !== text) element.textContent = text;
@@ -28,12 +34,16 @@ function speak() {
   spoken = sentence ?? spoken;
 }
 
-function away(since) {
+function here() {
+  answered = new Date();
+  document.getElementById("away").hidden = true;
+}
+
+function away() {
   const line = document.getElementById("away");
-  if (since && line.hidden) {
-    line.textContent = `The control plane does not answer. This is what was known at ${since.toLocaleTimeString()}.`;
-  }
-  line.hidden = !since;
+  if (!line.hidden) return;
+  line.textContent = `The control plane does not answer. This is what was known at ${answered.toLocaleTimeString()}.`;
+  line.hidden = false;
 }
 
 document.addEventListener("htmx:configRequest", (event) => {
@@ -46,7 +56,9 @@ document.addEventListener("htmx:configRequest", (event) => {
 document.addEventListener("htmx:beforeSwap", (event) => {
   const part = event.target;
   if (!part.matches("[data-live]")) return;
-  away(null);
+  if (event.detail.xhr.status >= 400) return;
+  here();
+  setClock(event.detail.xhr.getResponseHeader("Date"));
   if (!event.detail.shouldSwap) return;
   shown.set(part, event.detail.xhr.getResponseHeader("ETag"));
   const open = [...part.querySelectorAll("details[open][id]")].map((details) => details.id);
@@ -61,10 +73,10 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 document.addEventListener("htmx:responseError", (event) => {
   if (!event.target.matches("[data-live]")) return;
   if (event.detail.xhr.status < 500) location.reload();
-  else away(new Date());
+  else away();
 });
 
-document.addEventListener("htmx:sendError", () => away(new Date()));
+document.addEventListener("htmx:sendError", away);
 
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;
@@ -72,6 +84,7 @@ document.addEventListener("visibilitychange", () => {
   document.querySelectorAll("[data-live]").forEach((part) => htmx.trigger(part, "look"));
 });
 
+setClock(document.documentElement.dataset.now);
 tick();
 speak();
 setInterval(tick, 1000);

@@ -30,7 +30,7 @@ def new(request: PageRequest) -> HttpResponse:
     return _answer(
         request,
         form,
-        lambda: declare.declare(form.cleaned_data["name"], form.declaration(), by=by),
+        lambda force: declare.declare(form.cleaned_data["name"], form.declaration(), by=by),
         "{0} is declared. Its nodes are building it now.",
     )
 
@@ -43,27 +43,23 @@ def edit(request: PageRequest, name: str) -> HttpResponse:
     return _answer(
         request,
         form,
-        lambda: declare.change(
-            name,
-            form.declaration(),
-            by=by,
-            expected=form.expected,
-            force=form.cleaned_data["force"],
-        ),
+        lambda force: declare.change(name, form.declaration(), by=by, expected=form.expected, force=force),
         "{0} is changed. Its nodes are following now.",
     )
 
 
-def _answer(request: PageRequest, form: NetworkForm, verb: Callable[[], Network], done: str) -> HttpResponse:
-    """The form, what would come of it, or the page of what came of it."""
+def _answer(
+    request: PageRequest, form: NetworkForm, verb: Callable[[bool], Network], done: str
+) -> HttpResponse:
+    """The form, what would come of it (also by force), or the page of what came of it."""
     context: dict[str, Any] = {"form": form, "network": form.instance if form.instance.pk else None}
     if request.method == "POST" and form.is_valid():
         try:
             if "preview" not in request.POST:
-                network = verb()
+                network = verb(form.cleaned_data["force"])
                 messages.success(request, done.format(network.name))
                 return redirect("network", name=network.name)
-            context["preview"] = preview.of(verb)
+            context["preview"] = preview.of(lambda: verb(True))
         except Problem as problem:
             form.refuse(problem)
             if isinstance(problem, StaleVersion):

@@ -270,6 +270,11 @@ def test_it_replaces_what_is_not_given_by_its_default(oscar: Client, nodes: list
     assert shown["segments"][0]["subnet"] == "10.11.0.0/22"
 
 
+def test_it_keeps_a_scope_of_no_node(oscar: Client, nodes: list[Node]) -> None:
+    shown = oscar.post(URL, {**BACKEND1, "nodes": []}).json()
+    assert oscar.put(one(), shown).json() == shown
+
+
 def test_it_declares_by_put_what_does_not_exist(oscar: Client, nodes: list[Node]) -> None:
     first, second = oscar.put(one(), BACKEND1), oscar.put(one(), BACKEND1)
     assert (first.status_code, second.status_code) == (201, 200)

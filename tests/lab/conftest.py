@@ -29,6 +29,7 @@ def _in_a_sandbox() -> None:
 @pytest.fixture(scope="session")
 def _three_nodes() -> Iterator[Cluster]:
     with Cluster(flat(3)) as cluster:
+        cluster.settled(within=60)
         yield cluster
 
 

@@ -16,7 +16,7 @@ ROUTED = {"type": "routed_bridge", "network": "10.13.0.0/16", "ips_per_node": 10
 ROUTES = {"10.13.4.0/22": "192.0.2.2"}
 """What n1 has then."""
 LOOK_INTERVAL = 2
-LATENCY = 0.3
+LATENCY = 0.5
 """Seconds that a request which declares something may take on a busy machine; with kombu's
 defaults a wake-up to a broker that is away costs it 0.6 to 6."""
 

@@ -63,7 +63,11 @@ def test_peers_drop_the_routes_to_a_removed_node_and_it_cleans_up(cluster: Clust
     assert _segments(cluster) == FIRST
     for name in FIRST:
         assert cluster.nodes[name].routes().keys() == set(FIRST.values()) - {FIRST[name]}
-    until(lambda: n4.links() == {"lo", "eth0"}, what="n4 has cleaned up", within=LOOK_INTERVAL + 5)
+    until(
+        lambda: n4.links() == {"lo", "eth0"},
+        what="n4 has cleaned up",
+        within=LOOK_INTERVAL + CONVERGED_WITHIN,
+    )
     assert n4.routes() == {}
     assert list(n4.confs.iterdir()) == []
     assert "netadmin" not in n4.namespace.run(["nft", "list", "ruleset"])

@@ -2,7 +2,10 @@
 
 import json
 import socket
+from collections.abc import Callable, Iterator
 from itertools import permutations
+
+import pytest
 
 from lab.cluster import Cluster
 from lab.containers import Container
@@ -137,39 +140,55 @@ def test_a_withdrawn_network_leaves_nothing(cluster: Cluster, declare: Declare) 
         assert state(node) == before[name]
 
 
-def test_what_is_not_ours_is_left_alone(cluster: Cluster, declare: Declare) -> None:
+MADE_BY_OTHERS = """
+ip link add theirs type bridge
+ip address add 198.51.100.1/24 dev theirs
+ip link set theirs up
+ip route add 203.0.113.0/24 via 192.0.2.2
+ip route add 203.0.113.0/25 via 192.0.2.3 proto static
+ip rule add from 203.0.113.9 table 99
+nft add table inet theirs
+nft add chain inet theirs input { type filter hook input priority 10 ; policy accept ; }
+nft add rule inet theirs input tcp dport 9 counter drop
+"""
+REMOVED_BY_OTHERS = """
+nft delete table inet theirs
+ip rule delete from 203.0.113.9 table 99
+ip route delete 203.0.113.0/25
+ip route delete 203.0.113.0/24
+ip link delete theirs
+"""
+
+
+@pytest.fixture
+def theirs(cluster: Cluster) -> Iterator[Callable[[], tuple[object, ...]]]:
+    """What somebody else has on n1; called, it tells what there is of it."""
     n1 = cluster.nodes["n1"]
-    for command in (
-        "ip link add theirs type bridge",
-        "ip address add 198.51.100.1/24 dev theirs",
-        "ip link set theirs up",
-        "ip route add 203.0.113.0/24 via 192.0.2.2",
-        "ip route add 203.0.113.0/25 via 192.0.2.3 proto static",
-        "ip rule add from 203.0.113.9 table 99",
-        "nft add table inet theirs",
-        "nft add chain inet theirs input { type filter hook input priority 10 ; policy accept ; }",
-        "nft add rule inet theirs input tcp dport 9 counter drop",
-    ):
+    file = n1.confs / "theirs.conflist"
+    for command in MADE_BY_OTHERS.strip().splitlines():
         n1.namespace.run(command.split())
-    foreign = n1.confs / "theirs.conflist"
-    foreign.write_text('{"cniVersion": "1.0.0", "name": "theirs", "plugins": [{"type": "loopback"}]}')
+    file.write_text('{"cniVersion": "1.0.0", "name": "theirs", "plugins": [{"type": "loopback"}]}')
+    yield lambda: (
+        n1.ip("-4", "address", "show", "dev", "theirs"),
+        [route for route in n1.ip("route", "show") if route["dst"].startswith("203.")],
+        n1.ip("rule", "show"),
+        n1.namespace.run(["nft", "list", "table", "inet", "theirs"]),
+        file.read_text(),
+    )
+    for command in REMOVED_BY_OTHERS.strip().splitlines():
+        n1.namespace.run(command.split())
+    file.unlink()
 
-    def theirs() -> tuple[object, ...]:
-        return (
-            n1.ip("-4", "address", "show", "dev", "theirs"),
-            [route for route in n1.ip("route", "show") if route["dst"].startswith("203.")],
-            n1.ip("rule", "show"),
-            n1.namespace.run(["nft", "list", "table", "inet", "theirs"]),
-            foreign.read_text(),
-        )
 
+def test_what_is_not_ours_is_left_alone(
+    cluster: Cluster, theirs: Callable[[], tuple[object, ...]], declare: Declare
+) -> None:
     before = theirs()
     declare("backend1", **ROUTED)
     assert theirs() == before
     cluster.withdraw("backend1")
     cluster.settled(within=CONVERGED_WITHIN)
     assert theirs() == before
-    foreign.unlink()
 
 
 def test_a_foreign_route_in_the_way_is_a_conflict_with_its_name(cluster: Cluster, declare: Declare) -> None:

@@ -32,7 +32,7 @@ def test_a_restart_loses_no_packet_and_changes_nothing(cluster: Cluster, declare
     declare("backend2", **ROUTED)
     n1 = cluster.nodes["n1"]
     a, b = cluster.container("n1", "backend2"), cluster.container("n2", "backend2")
-    before, heard = _state(n1), cluster.heard("n1")
+    before, told, heard = _state(n1), _changes_told(cluster, "n1"), cluster.heard("n1")
     pinging = Pinging(a.namespace, b.address)
     assert n1.worker.stop() == 0
     n1.worker.start()
@@ -41,6 +41,13 @@ def test_a_restart_loses_no_packet_and_changes_nothing(cluster: Cluster, declare
     assert pings.sent > 10
     assert pings.lost == 0
     assert _state(n1) == before
+    assert _changes_told(cluster, "n1") == told
+
+
+def _changes_told(cluster: Cluster, name: str) -> list[int]:
+    """The events in which a node tells what it has changed."""
+    events = cluster.api.get(f"events/?kind=node&name={name}&page_size=1000")["results"]
+    return [event["id"] for event in events if event["verb"] in ("applied", "repaired")]
 
 
 def _children(pid: int) -> tuple[int, str]:

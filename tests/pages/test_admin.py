@@ -20,7 +20,14 @@ NETWORK = {
     "tunnel_mode": "ipip",
     "tables": "main",
 }
-READ_ONLY = ("networks/segment", "networks/allocation", "nodes/event", "nodes/report", "nodes/token")
+READ_ONLY = (
+    "networks/segment",
+    "networks/allocation",
+    "nodes/event",
+    "nodes/report",
+    "nodes/token",
+    "auth/user",
+)
 
 
 def staff(name: str) -> Client:

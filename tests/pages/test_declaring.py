@@ -7,7 +7,7 @@ from networks.declaration import Declaration
 from networks.models import Network
 from nodes.models import Event
 from tests import factories
-from tests.pages.conftest import Visit
+from tests.pages.conftest import Visit, logged_in
 
 
 def test_it_shows_every_fault_at_its_field_and_declares_what_is_right(visit: Visit) -> None:
@@ -96,6 +96,8 @@ def test_a_change_that_takes_addresses_away_needs_force(visit: Visit) -> None:
     factories.an_allocation(factories.a_network(), "10.11.0.7", nodes[0])
     page = visit("/networks/backend1/edit/", "oscar")
     page.get_by_role("textbox", name="Range").fill("10.12.0.0/16")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_label("Preview", exact=True)).to_contain_text("1 address in use would be taken away")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("alert").first).to_contain_text("10.11.0.7 (root/svc/web on n1)")
     page.get_by_label("Take the addresses away").check()
@@ -124,3 +126,13 @@ def test_only_the_keywords_of_the_chosen_type_are_asked_for(visit: Visit) -> Non
     page.get_by_label("bridge: the same range").check()
     expect(page.get_by_label("Addresses per node")).to_be_hidden()
     expect(page.get_by_role("group", name="Only on these nodes")).to_be_hidden()
+
+
+def test_the_preview_works_without_a_script(db: None) -> None:
+    factories.a_node("n1")
+    given = {"name": "backend1", "type": "routed_bridge", "network": "10.11.0.0/16", "every_node": "on"}
+    given |= {"tunnel": "auto", "tunnel_mode": "ipip", "tables": "main", "preview": "1"}
+    page = logged_in("oscar").post("/new/network/", given).content.decode()
+    assert page.count("<!doctype html>") == 1
+    assert "10.11.0.1/22" in page
+    assert not Network.objects.filter(name="backend1").exists()

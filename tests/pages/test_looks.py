@@ -56,7 +56,7 @@ MISTAKES = """() => {
 @pytest.mark.parametrize(("width", "scheme"), [(400, "light"), (400, "dark"), (1400, "light")])
 def test_every_page_fits_and_is_named(visit: Visit, width: int, scheme: str) -> None:
     nodes = factories.the_nodes()
-    network = factories.a_network(comment="unbreakable" * 20)
+    network = factories.a_network(comment="unbreakable" * 20, mtu=1400)
     factories.a_network("dual", "10.40.0.0/16 fd00:40::/48", mask_per_node="28 64")
     factories.an_allocation(network, "10.11.0.7", nodes[0])
     finding = Finding("conflict", "backend1", "route 10.11.4.0/22", "is somebody else's " * 5, "Remove it")

@@ -55,7 +55,8 @@ def _boot(kernel: Path, out: Path, within: float) -> str:
     """Run the kernel to its end; how that was."""
     words = [
         *(f"mem={MEMORY}M", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", "quiet"),
-        *(f"init={Path(__file__).with_name('guest-init')}", f"NA_OUT={out}", f"NA_PYTHON={sys.executable}"),
+        *(f"init={Path(__file__).with_name('guest-init')}", f"NA_OUT={out}"),
+        *(f"NA_ROOT={ROOT}", f"NA_PYTHON={sys.executable}"),
         *("con=null", "con0=null,fd:1", "ssl=null", f"uml_dir={out}/uml"),
     ]
     with (

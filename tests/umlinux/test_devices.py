@@ -10,11 +10,13 @@ The inner addresses can be reached through the tunnel only.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
 from lab.namespaces import CommandFailed, Namespace
 from lab.pings import ping
+from lab.waiting import until
 
 pytestmark = pytest.mark.tunnel
 
@@ -52,6 +54,9 @@ def pair() -> Iterator[Pair]:
                 f"address add {end.underlay6}/64 dev eth0 nodad",
                 "link set eth0 up",
             )
+        for source, target in ((a, b), (b, a)):  # neighbours may be found at the second attempt, after 1 s
+            for address in (target.underlay4, target.underlay6):
+                until(partial(source.reaches, address), what=f"{address} answers", within=10)
         yield a, b
 
 
