@@ -6,7 +6,8 @@
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 SANDBOX := $(BIN)/python -m lab.sandbox --
-PARTS := check-lint check-types check-contracts check-django \
+# The first one may build a kernel for minutes, behind all others.
+PARTS := test-umlinux check-lint check-types check-contracts check-django \
          test-units test-worker test-postgresql test-pages test-kernel test-lab
 
 .PHONY: demo test lint setup-run setup-test $(PARTS)
@@ -41,7 +42,7 @@ check-django:
 	NETADMIN_DATA_DIR=$$(mktemp -d) $(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 
 test-units:
-	$(PYTEST) tests/pure tests/networks tests/api tests/commands
+	$(PYTEST) -m "not tunnel" tests/pure tests/networks tests/api tests/commands tests/umlinux
 
 test-postgresql:
 	$(BIN)/python -m tests.postgres -- $(PYTEST) tests/networks tests/api
@@ -54,7 +55,13 @@ test-worker:
 	$(SANDBOX) $(PYTEST) tests/worker
 
 test-kernel:
-	$(SANDBOX) $(PYTEST) tests/kernel
+	$(SANDBOX) $(PYTEST) -m "not tunnel" tests/kernel
 
 test-lab:
-	$(SANDBOX) $(PYTEST) tests/lab
+	$(SANDBOX) $(PYTEST) -m "not tunnel" tests/lab
+
+# What needs tunnel devices: here if this kernel makes them, else in one boot of a user-mode kernel,
+# which is built once into ~/.cache/netadmin.
+test-umlinux:
+	$(BIN)/python -m tests.umlinux.build
+	$(SANDBOX) $(PYTEST) -m tunnel tests/umlinux tests/kernel

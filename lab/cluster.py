@@ -13,27 +13,27 @@ from itertools import count
 from types import TracebackType
 from typing import Any, Self
 
-from lab import clean, sandbox, underlay
+from lab import clean, sandbox
 from lab.containers import Container
 from lab.control import Control
-from lab.namespaces import Namespace
 from lab.node import Node
 from lab.pings import Pings, ping
 from lab.processes import Program
 from lab.rest import Api
 from lab.topology import Topology
+from lab.underlay import Underlay
 from lab.waiting import until_empty
 
 
 class Cluster:
     """A context manager; everything it made is gone when it ends, on whatever way.
 
-    Only inside a sandbox. All nodes are wired to one more namespace, the fabric.
+    Only inside a sandbox. What wires the nodes together is in namespaces of its own.
     """
 
     api: Api
     control: Control
-    fabric: Namespace
+    underlay: Underlay
 
     def __init__(self, topology: Topology, *, joined: int | None = None, look_interval: int = 30) -> None:
         """``joined``: how many of the nodes are members at the start; None: all.
@@ -52,10 +52,9 @@ class Cluster:
     def __enter__(self) -> Self:
         with ExitStack() as ends:
             self.directory = ends.enter_context(clean.directory())
-            self.fabric = ends.enter_context(Namespace("fabric"))
-            underlay.build(self.fabric, self.topology)
+            self.underlay = ends.enter_context(Underlay(self.topology))
             address = str(self.topology.control.ip)
-            self.control = Control(self.directory / "control", self.fabric, address)
+            self.control = Control(self.directory / "control", self.underlay.fabric, address)
             ends.callback(self.control.kill)
             self.api = self.control.start()
             self.api.patch("cluster/", look_interval=self.look_interval)
@@ -82,7 +81,7 @@ class Cluster:
         """Make a node's machine, make the node a member, start its worker."""
         member = next(member for member in self.topology.members if member.name == name)
         node = Node(member, self.directory / name, self.control.url, self.control.broker_url)
-        underlay.connect(self.fabric, member, node.namespace)
+        self.underlay.connect(member, node.namespace)
         self.nodes[name] = node
         self.api.post("nodes/", name=name, addresses=[member.address])
         node.start(self.api.post(f"nodes/{name}/token/")["token"])
@@ -94,10 +93,10 @@ class Cluster:
         for container in [container for container in self.containers if container.host is node.namespace]:
             container.namespace.close()
             self.containers.remove(container)
-        underlay.unplug(self.fabric, node.member)
+        self.underlay.unplug(node.member)
         node.power_off()
         node.power_on()
-        underlay.connect(self.fabric, node.member, node.namespace)
+        self.underlay.connect(node.member, node.namespace)
         node.worker.start()
 
     def remove(self, name: str) -> None:
@@ -107,7 +106,7 @@ class Cluster:
     def scrap(self, name: str) -> None:
         """The node's machine is gone for good; whether it still is a member does not matter."""
         node = self.nodes.pop(name)
-        underlay.unplug(self.fabric, node.member)
+        self.underlay.unplug(node.member)
         node.power_off()
         shutil.rmtree(node.directory)
 

@@ -41,11 +41,12 @@ class Control:
     def __init__(self, directory: Path, fabric: Namespace, address: str) -> None:
         directory.mkdir()
         self.directory, self.fabric, self.address = directory, fabric, address
+        self._host = f"[{address}]" if ":" in address else address
         self.machine = Namespace("machine", sandbox.machine())
         self.password = secrets.token_hex(6)
-        self.url = f"http://{address}:{PORT}"
+        self.url = f"http://{self._host}:{PORT}"
         self.settings = {"NETADMIN_DATA_DIR": str(directory)}
-        self.nodes = self._server("server for nodes", ["--broker", "--bind", f"{address}:{PORT}"], fabric)
+        self.nodes = self._server("server for nodes", ["--broker", "--bind", f"{self._host}:{PORT}"], fabric)
         self.port = _free_port(self.machine)
         self.people = self._server(
             "server for people", ["--no-broker", "--bind", f"127.0.0.1:{self.port}"], self.machine
@@ -53,7 +54,7 @@ class Control:
 
     @property
     def broker_url(self) -> str:
-        return f"redis://{self.address}:{BROKER_PORT}/0"
+        return f"redis://{self._host}:{BROKER_PORT}/0"
 
     @property
     def people_url(self) -> str:
@@ -105,7 +106,7 @@ class Control:
         return {
             **ours,
             **self.settings,
-            "NETADMIN_ALLOWED_HOSTS": f"localhost,127.0.0.1,{self.address}",
+            "NETADMIN_ALLOWED_HOSTS": f"localhost,127.0.0.1,{self._host}",
             "NETADMIN_BROKER_BIND": f"127.0.0.1,{self.address}",
         }
 

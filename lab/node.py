@@ -74,7 +74,8 @@ class Node:
     def ip(self, *arguments: str) -> list[dict[str, Any]]:
         """What ``ip -json ARGUMENTS`` shows in the node's namespace."""
         shown = self.namespace.run(["ip", "-json", *arguments])
-        return [row for row in json.loads(shown or "[]") if row]  # a link that a filter hides is a {}
+        rows = json.loads(shown or "[]", object_pairs_hook=_first)
+        return [row for row in rows if row]  # a link that a filter hides is a {}
 
     def routes(self) -> dict[str, str]:
         """The worker's routes of the main table: destination to gateway (or device)."""
@@ -90,3 +91,8 @@ class Node:
     def power_on(self) -> None:
         """A machine as it boots: its interfaces and the worker are still to come."""
         self.namespace = self.worker.namespace = Namespace(self.name)
+
+
+def _first(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The first value of a key that is there twice: a route's own "dst", before that of its tunnel."""
+    return dict(reversed(pairs))

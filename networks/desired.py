@@ -13,8 +13,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from django.db.models import QuerySet
 from netaddr import IPAddress, valid_ipv4, valid_ipv6
 
+from networks import mtu
 from networks.models import Network, Segment, Type
 from nodes.models import Cluster, Node
 from workers import document as wire
@@ -83,7 +85,7 @@ class Snapshot:
             "device": network.device,
             "adopted": bool(network.dev),
             "public": network.public,
-            "mtu": network.mtu or 0,
+            "mtu": network.effective_mtu or 0,
             "tables": [str(table) for table in network.tables],
             "tunnel": network.tunnel,
             "tunnel_mode": network.tunnel_mode,
@@ -110,18 +112,34 @@ def underlay_texts(texts: Iterable[str]) -> list[str]:
 
 
 def render_peers(network: Network) -> None:
-    """Render the network's shared part into its row; one query."""
+    """Render the network's shared part into its row: peers and MTU; one query."""
     if not network.is_segmented or not network.network:
-        network.peers_digest, network.peers_body = "", ""
+        network.peers_digest, network.peers_body, network.carries = "", "", None
         return
-    rows = (
-        network.segments.exclude(node=None)
-        .exclude(subnet="")
-        .select_related("node")
-        .order_by("node__position")
-    )
+    rows = list(_members(network))
     body = wire.canonical([_peer(row) for row in rows])
     network.peers_digest, network.peers_body = wire.digest(body), body.decode()
+    network.carries = _carries(network, rows)
+
+
+def resized(network: Network) -> bool:
+    """Whether another MTU follows from what the nodes report now; one query."""
+    return network.is_segmented and network.carries != _carries(network, _members(network))
+
+
+def _members(network: Network) -> QuerySet[Segment]:
+    """The segments that nodes hold."""
+    rows = network.segments.exclude(node=None).exclude(subnet="")
+    return rows.select_related("node").order_by("node__position")
+
+
+def _carries(network: Network, rows: Iterable[Segment]) -> int | None:
+    members = []
+    for row in rows:
+        assert row.node is not None
+        ends = underlay(row.node, row)
+        members.append(mtu.Member(ends, row.gateway.split() or ends, row.node.underlay))
+    return mtu.computed(network, members)
 
 
 def _peer(row: Segment) -> dict[str, object]:
@@ -139,7 +157,7 @@ def publish(changed: Iterable[Network]) -> list[Node]:
     """Bring the stored versions up to date; returns the nodes that have something new."""
     for network in changed:
         render_peers(network)
-        network.save(update_fields=["peers_digest", "peers_body"])
+        network.save(update_fields=["peers_digest", "peers_body", "carries"])
     snapshot = Snapshot.of()
     news = []
     for node in Node.objects.all():

@@ -31,9 +31,11 @@ class Tunnel(models.TextChoices):
 
 
 class TunnelMode(models.TextChoices):
-    IPIP = "ipip"
-    GRE = "gre"
-    IP6IP6 = "ip6ip6"
+    IPIP = "ipip", "ipip: 20 bytes; ip6ip6 between IPv6 addresses"
+    GRE = "gre", "gre: 24 bytes; ip6gre between IPv6 addresses"
+    IP6IP6 = "ip6ip6", "ip6ip6: 40 bytes, between IPv6 addresses only"
+    IP6GRE = "ip6gre", "ip6gre: 44 bytes, between IPv6 addresses only"
+    VXLAN = "vxlan", "vxlan: 36 bytes, over IPv6 56; UDP port 4790, passes firewalls that know no tunnels"
 
 
 def main_table() -> list[str]:
@@ -72,7 +74,7 @@ class Network(models.Model):
     )
     public = models.BooleanField(default=False, help_text="Traffic that leaves is not masqueraded.")
     mtu = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Bytes; empty: what the underlay carries."
+        null=True, blank=True, help_text="Bytes; empty: what underlay and tunnels of every node carry."
     )
     comment = models.CharField(max_length=255, blank=True)
     tags = models.JSONField(default=list, blank=True)
@@ -83,6 +85,11 @@ class Network(models.Model):
     # The part of the desired state that all its nodes share, rendered once per change.
     peers_digest = models.CharField(max_length=64, blank=True, editable=False)
     peers_body = models.TextField(blank=True, editable=False)
+    carries = models.PositiveIntegerField(
+        null=True,
+        editable=False,
+        help_text="MTU computed of what the nodes report; empty: none has reported, or a local bridge.",
+    )
 
     class Meta:
         ordering = ["name"]
@@ -104,6 +111,11 @@ class Network(models.Model):
     def device(self) -> str:
         """The bridge; empty for types without one."""
         return (self.dev or f"obr_{self.name}") if self.type in BRIDGES else ""
+
+    @property
+    def effective_mtu(self) -> int | None:
+        """Bytes: as declared, else computed; None: each node takes what its own underlay carries."""
+        return self.mtu or self.carries
 
     @property
     def is_bridge(self) -> bool:

@@ -34,6 +34,7 @@ def _represented(state: convergence.NetworkState, segments: list[Segment]) -> di
         },
         "version": network.version,
         "device": network.device,
+        "effective_mtu": network.effective_mtu,
         "size": str(network.size),
         "used": state.used,
         "free": str(state.free),

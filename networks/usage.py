@@ -1,4 +1,4 @@
-"""Report -> rows: a node's newest report, and its leases as allocations.
+"""Report -> rows: a node's newest report, its leases as allocations, its underlay as the networks' MTU.
 
 What a node's lease stores hold appears as rows, and goes when it goes. Rows that were asked
 for through the control plane are not touched here.
@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from django.db import transaction
 from netaddr import IPAddress
 
+from networks import desired
 from networks.models import Allocation, Learnt, Network, State
-from nodes import reports
+from nodes import reports, wakeup
 from nodes.models import Cluster, Node
 from workers.report import Lease, Report
 
@@ -19,14 +20,20 @@ from workers.report import Lease, Report
 def take_in(node: Node, said: Report) -> bool:
     """Store a report and follow its leases; False: it is older than the newest one and was ignored.
 
-    Allocations are declarations' business too (a network with some is not withdrawn), so a report
-    with other leases than before waits its turn like a declaration; most reports do not.
+    Allocations are declarations' business too (a network with some is not withdrawn), and an
+    underlay that carries less makes new documents, so a report with other leases or another underlay
+    than before waits its turn like a declaration; most reports do not.
     """
-    if not _same(node, said.leases):
+    moved = reports.underlay(said) != node.underlay
+    if moved or not _same(node, said.leases):
         Cluster.locked()
     if not reports.accept(node, said):
         return False
     follow(node, said.leases)
+    if moved:
+        networks = Network.objects.filter(segments__node=node).distinct()
+        resized = [network for network in networks if desired.resized(network)]
+        wakeup.wake_on_commit(other.name for other in (desired.publish(resized) if resized else ()))
     return True
 
 

@@ -61,6 +61,11 @@ class Node(models.Model):
     desired_version = models.CharField(max_length=64, blank=True, editable=False)
     applied_version = models.CharField(max_length=64, blank=True, editable=False)
     last_seen = models.DateTimeField(null=True, editable=False)
+    underlay = models.JSONField(
+        default=dict,
+        editable=False,
+        help_text="Addresses (with prefix length) of its interfaces that are not ours: MTU of the interface.",
+    )
 
     class Meta:
         ordering = ["position"]

@@ -10,6 +10,8 @@ from nodes import events
 from nodes.models import Node, Report
 from workers import report as wire
 
+SMALLEST_MTU, LARGEST_MTU = 576, 65535
+
 
 @transaction.atomic
 def accept(node: Node, said: wire.Report) -> bool:
@@ -41,9 +43,26 @@ def accept(node: Node, said: wire.Report) -> bool:
         last_plan_at=now if said.changes else (held.last_plan_at if held else None),
     )
     row.save(force_insert=held is None)
-    Node.objects.filter(pk=node.pk).update(last_seen=now, applied_version=said.version)
+    Node.objects.filter(pk=node.pk).update(
+        last_seen=now, applied_version=said.version, underlay=underlay(said)
+    )
     _remember(node, said, held)
     return True
+
+
+def underlay(said: wire.Report) -> dict[str, int]:
+    """What the node stands on: addresses of interfaces that are up and not ours, and their MTU.
+
+    A node may report what it likes: an MTU that no network can have is left out.
+    """
+    return {
+        address: interface.mtu
+        for interface in said.interfaces
+        if interface.up and not interface.ours and interface.kind != "loopback"
+        if SMALLEST_MTU <= interface.mtu <= LARGEST_MTU
+        for address in interface.addresses
+        if not address.startswith("fe80:")
+    }
 
 
 def gone(name: str) -> NodeGone:

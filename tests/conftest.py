@@ -14,6 +14,8 @@ from nodes import tokens
 from nodes.models import Node
 from tests import factories
 
+pytest_plugins = ["pytester", "tests.umlinux.plugin"]
+
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:

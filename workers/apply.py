@@ -15,7 +15,7 @@ from itertools import groupby
 from workers.changes import Change, Plan, Verb
 from workers.cni import directory
 from workers.cni.confs import Conf
-from workers.kernel import addresses, links, routes
+from workers.kernel import addresses, links, routes, tunnels
 from workers.kernel.addresses import Address
 from workers.kernel.door import Kernel
 from workers.kernel.firewall import Firewall
@@ -25,6 +25,7 @@ from workers.kernel.netlink import NetlinkError
 from workers.kernel.nft import NftError
 from workers.kernel.routes import Route
 from workers.kernel.sysctls import Sysctl
+from workers.kernel.tunnels import Tunnel
 from workers.report import Finding
 
 REMEDIES = {
@@ -68,6 +69,9 @@ def _carry_out(change: Change, kernel: Kernel) -> None:
     match change.object:
         case Bridge() as bridge:
             _send(kernel, links.encode(change.verb, bridge))
+        case Tunnel() as tunnel:
+            before = change.was if isinstance(change.was, Tunnel) else None
+            _send(kernel, tunnels.encode(change.verb, tunnel, before))
         case Up() as up:
             _send(kernel, links.encode_up(change.verb, up))
         case Address() as address:
@@ -114,7 +118,7 @@ def _device_lost(change: Change) -> str:
     if change.verb is not Verb.ADD:
         return ""
     match change.object:
-        case Bridge(name=name) | Up(device=name):
+        case Bridge(name=name) | Tunnel(name=name) | Up(device=name):
             return name
     return ""
 

@@ -27,6 +27,19 @@ class DocumentError(ValueError):
     """The bytes are not a whole desired-state document of a format this side reads."""
 
 
+OVERHEADS = {
+    "ipip": {4: 20, 6: 40},
+    "gre": {4: 24, 6: 44},
+    "ip6ip6": {6: 40},
+    "ip6gre": {6: 44},
+    "vxlan": {4: 36, 6: 56},
+}
+"""Bytes that a tunnel puts around a packet, by mode and version of its ends; no other versions are possible.
+
+Over IPv6, ``ipip`` becomes ``ip6ip6`` and ``gre`` becomes ``ip6gre``, both without encapsulation limit.
+VXLAN without an Ethernet header inside (GPE)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Peer:
     """One node's part of a routed_bridge network, as the other nodes see it."""
@@ -57,7 +70,8 @@ class DesiredNetwork:
     public: bool
     """No masquerading."""
     mtu: int
-    """Bytes; 0: the worker takes what its underlay carries."""
+    """Bytes: declared, or computed over all its nodes; 0: nobody knows yet, and the worker takes what its
+    own underlay carries."""
     tables: tuple[str, ...]
     """Routing tables that each get every route, by name or number."""
     tunnel: str

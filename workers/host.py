@@ -34,6 +34,10 @@ class Link:
     ours: bool = False
     network: str = ""
     """Of a link of ours: the network it was made for."""
+    ends: str = ""
+    """Of a tunnel: from where to where (``tunnels.Tunnel.ends``)."""
+    remote: str = ""
+    """Of a tunnel with one fixed other end: its address."""
     addresses: tuple[Held, ...] = ()
     """In the kernel's order: IPv4 first, and there the first is the primary one."""
     rx_bytes: int = 0
@@ -52,6 +56,8 @@ class Host:
     """Path of a CNI configuration that is not ours, and the network name it gives."""
     ipv6: bool = True
     """Whether the kernel speaks IPv6 at all."""
+    rp_filter: int = 0
+    """Reverse path filter of all devices (net.ipv4.conf.all.rp_filter)."""
 
     def underlay_mtu(self, addresses: Iterable[str]) -> int:
         """MTU of the link that holds the first of the node's own addresses that any link holds."""

@@ -1,18 +1,20 @@
 """The objects of all kinds that a document asks of a node.
 
-    Document, Host, Settings -> Bridge, Up, Sysctl, Address, Firewall, Route, Conf; findings
+    Document, Host, Settings -> Bridge, Tunnel, Up, Sysctl, Address, Firewall, Route, Conf; findings
 
-Pure. A network whose bridge cannot be had is left out and named in a finding.
+Pure. A network whose bridge cannot be had is left out and named in a finding. Tunnels belong
+to the node: one device serves all its networks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from workers.changes import Owned
 from workers.cni import confs
 from workers.config import Settings
 from workers.document import DesiredNetwork, Document
 from workers.host import DEFAULT_MTU, Host, Link, first_address
-from workers.kernel import addresses, firewall, links, routes, sysctls
+from workers.kernel import addresses, firewall, links, routes, sysctls, tunnels
+from workers.kernel.tunnels import Way
 from workers.report import Finding
 
 BRIDGED = ("bridge", "routed_bridge")
@@ -30,8 +32,11 @@ def wanted(document: Document, host: Host, settings: Settings) -> tuple[list[Own
     ]
     findings += [_no_device(network, host.links.get(network.device)) for network in missing]
     built = [network for network in bridged if network not in missing]
+    used: dict[Way, int] = {}
     for network in built:
-        mtu = _mtu(network, document, host)
+        ways = routes.ways(network, document.node, host) if network.type == "routed_bridge" else set()
+        mtu = _mtu(network, document, host, ways)
+        used |= {way: max(mtu, used.get(way, 0)) for way in ways}
         objects += [*links.wanted(network, mtu, settings.group, host), *sysctls.wanted(network, host)]
         objects += addresses.wanted(network, settings.protocol)
         objects.append(_conf(network, document, settings, mtu))
@@ -41,7 +46,10 @@ def wanted(document: Document, host: Host, settings: Settings) -> tuple[list[Own
             objects += reached
             findings += unreachable
     objects += sysctls.forwarding(built) if built else []
-    objects += firewall.wanted(settings.nft_table, built, document.ranges)
+    objects += tunnels.wanted(used, settings.group, host)
+    guard = firewall.guard(used, built, host)
+    objects += firewall.wanted(settings.nft_table, built, document.ranges, guard)
+    findings += _doubtful_switches(used, host)
     loopbacks = [network for network in document.networks if network.type == "loopback"]
     objects += [_conf(network, document, settings, DEFAULT_MTU) for network in loopbacks]
     return objects, findings + _same_names(built + loopbacks, host)
@@ -58,12 +66,40 @@ def _conf(network: DesiredNetwork, document: Document, settings: Settings, mtu: 
     return confs.wanted(network, directory, mtu, str(settings.cni_store), document.node)
 
 
-def _mtu(network: DesiredNetwork, document: Document, host: Host) -> int:
-    """As declared; else that of the operator's bridge, else what the underlay carries."""
+def _mtu(network: DesiredNetwork, document: Document, host: Host, ways: Iterable[Way]) -> int:
+    """As the document says, else what underlay and tunnels of this node carry; on the operator's
+    own bridge no more than that has."""
     there = host.links.get(network.device)
-    if network.mtu:
-        return network.mtu
-    return there.mtu if there and network.adopted else host.underlay_mtu(document.addresses)
+    mtus = [network.mtu] if network.mtu else [tunnels.carried(way, host) for way in ways]
+    if there and network.adopted:
+        mtus.append(there.mtu)
+    return min(mtus, default=0) or host.underlay_mtu(document.addresses)
+
+
+def _doubtful_switches(ways: Iterable[Way], host: Host) -> list[Finding]:
+    """What lets packets of tunnels get lost, or in, and is not ours to change."""
+    strict = [
+        Finding(
+            code="rp-filter",
+            network="",
+            subject=f"sysctl net/ipv4/conf/all/rp_filter={host.rp_filter}",
+            why="applies to tunnels too, since the kernel takes the stricter of all and the device; packets "
+            "of a peer that is reached by another way than it answers are dropped",
+            remedy="Set it to 0 and leave the check to the devices (sysctl net.ipv4.conf.all.rp_filter=0)",
+        )
+    ]
+    opened = [
+        Finding(
+            code="open-tunnel",
+            network="",
+            subject=f"device {link.name}",
+            why="is up and accepts packets from anybody",
+            remedy=f"Switch it off if nobody needs it: ip link set {link.name} down",
+        )
+        for link in host.links.values()
+        if link.up and link.name in tunnels.FALLBACK
+    ]
+    return (strict if host.rp_filter and list(ways) else []) + opened
 
 
 def _is_bridge(link: Link | None) -> bool:

@@ -15,7 +15,7 @@ from workers.cni import confs, directory
 from workers.config import Settings
 from workers.document import Document
 from workers.host import Held, Host, Link
-from workers.kernel import addresses, links, routes
+from workers.kernel import addresses, links, routes, tunnels
 from workers.kernel.addresses import Address
 from workers.kernel.door import Kernel
 from workers.kernel.firewall import Firewall
@@ -68,6 +68,7 @@ def observe(document: Document | None, settings: Settings, kernel: Kernel) -> Ob
     held = _addresses(host)
     ours: list[Owned] = [
         *(one for link in host.links.values() for one in links.ours(link, settings.group)),
+        *(one for link in host.links.values() for one in tunnels.ours(link, settings.group)),
         *_switches(desired, kernel),
         *(one for one in held if one.protocol == settings.protocol),
         *_firewall(desired, settings, kernel),
@@ -76,7 +77,8 @@ def observe(document: Document | None, settings: Settings, kernel: Kernel) -> Ob
     ]
     keys = {one.key for one in desired}
     foreign: list[Owned] = [
-        *(links.foreign(link) for link in host.links.values() if not links.is_ours(link)),
+        *(links.foreign(link) for link in host.links.values() if not _is_ours(link)),
+        *(one for link in host.links.values() if (one := tunnels.foreign(link))),
         *(one for one in held if one.protocol != settings.protocol),
         *_routes_in_the_way(desired, present, settings, kernel, host),
         *(confs.foreign(conf) for conf, is_ours in files if not is_ours),
@@ -97,9 +99,20 @@ def _host(settings: Settings, kernel: Kernel, others: Mapping[str, str]) -> Host
     for body in kernel.netlink.dump(addresses.DUMP):
         index, one = addresses.decode(body)
         held.setdefault(index, []).append(one)
-    found = [links.decode(body, settings.group) for body in kernel.netlink.dump(links.DUMP)]
+    found = [_link(body, settings.group) for body in kernel.netlink.dump(links.DUMP)]
     by_name = {link.name: replace(link, addresses=tuple(held.get(link.index, ()))) for link in found}
-    return Host(by_name, kernel.procfs.tables(), others, kernel.procfs.speaks_ipv6())
+    rp_filter = int(kernel.procfs.read("net/ipv4/conf/all/rp_filter") or 0)
+    return Host(by_name, kernel.procfs.tables(), others, kernel.procfs.speaks_ipv6(), rp_filter)
+
+
+def _link(body: bytes, group: int) -> Link:
+    link, data = links.decode(body, group)
+    ends, remote = tunnels.ends(link.kind, data) if link.kind in tunnels.KINDS else ("", "")
+    return replace(link, ends=ends, remote=remote) if ends else link
+
+
+def _is_ours(link: Link) -> bool:
+    return links.is_ours(link) or tunnels.is_ours(link)
 
 
 def _addresses(host: Host) -> list[Address]:

@@ -20,11 +20,13 @@ from workers.kernel.firewall import Firewall
 from workers.kernel.links import Bridge, Up
 from workers.kernel.routes import Route
 from workers.kernel.sysctls import Sysctl
+from workers.kernel.tunnels import Tunnel
 from workers.report import Finding
 
-KINDS = (Bridge, Sysctl, Up, Address, Firewall, Route, Conf)
-"""The order of apply. A link is made down and its switches are set before it is up; a file
-appears when its bridge works."""
+KINDS = (Bridge, Tunnel, Sysctl, Up, Address, Firewall, Route, Conf)
+"""The order of apply. A link is made down and its switches are set before it is up; a tunnel is up
+and guarded before a route uses it; a file appears when its bridge works."""
+DEVICES = (Bridge, Tunnel)
 
 Objects = dict[Hashable, Owned]
 
@@ -39,11 +41,31 @@ def plan(desired: Iterable[Owned], ours: Iterable[Owned], foreign: Iterable[Owne
     wanted, present, others = _by_key(desired), _by_key(ours), _by_key(foreign)
     there = {**others, **present}
     blocked = {key: one for key, one in wanted.items() if key not in present and there.get(key, one) != one}
-    devices = {one.name for one in blocked.values() if isinstance(one, Bridge)}
+    devices = {one.name for one in blocked.values() if isinstance(one, DEVICES)}
     free = [one for key, one in wanted.items() if key not in blocked and one.needs not in devices]
     made = [change for one in free if (change := _made(one, there.get(one.key)))]
     findings = tuple(_conflict(one, there[key]) for key, one in blocked.items() if one.needs not in devices)
     return Plan((*sorted(made, key=_rank), *_removals(wanted, present)), findings)
+
+
+def stages(made: Plan) -> tuple[Plan, Plan]:
+    """What to do at once, and what to do when the peers have had time to do as much.
+
+    A node that moves its routes into a new tunnel sends into it at once, so the peers must listen
+    first; one that moves them out listens until the peers have moved too.
+    """
+    new = {change.object.key for change in made.changes if _is(Tunnel, Verb.ADD, change)}
+    old = {change.object.key for change in made.changes if _is(Tunnel, Verb.REMOVE, change)}
+    moves = [change for change in made.changes if _is(Route, Verb.CHANGE, change)]
+    entered = {change for change in moves if ("link", change.object.needs) in new}
+    left = {("link", change.was.needs) for change in moves if change.was} & old
+    late = [change for change in made.changes if change in entered or change.object.key in left]
+    now = tuple(change for change in made.changes if change not in late)
+    return Plan(now, made.findings), Plan(tuple(late))
+
+
+def _is(kind: type, verb: Verb, change: Change) -> bool:
+    return isinstance(change.object, kind) and change.verb is verb
 
 
 def _by_key(objects: Iterable[Owned]) -> Objects:
@@ -59,7 +81,7 @@ def _made(one: Owned, there: Owned | None) -> Change | None:
 def _removals(wanted: Objects, present: Objects) -> list[Change]:
     """What lives on a removed device goes with it."""
     gone = {key: one for key, one in present.items() if key not in wanted}
-    devices = {one.name for one in gone.values() if isinstance(one, Bridge)}
+    devices = {one.name for one in gone.values() if isinstance(one, DEVICES)}
     removals = [
         Change(Verb.REMOVE, one) for one in gone.values() if isinstance(one, Conf) or one.needs not in devices
     ]

@@ -5,6 +5,9 @@
 A plan is made of what was seen, and an apply changes what is seen (a bridge that is new
 gives its routes a device), so the line is walked again until nothing is left to do or a
 round leaves the same things undone. The last look is also what the report tells.
+
+Routes move into a new tunnel, and a tunnel that they left goes, only after a short wait: the
+peers do the same, and whoever is last must not lose a packet.
 """
 
 import logging
@@ -19,11 +22,14 @@ from workers.document import Document
 from workers.kernel.door import Kernel
 from workers.objects import wanted
 from workers.observe import Observed, observe
-from workers.plan import plan
+from workers.plan import plan, stages
 from workers.report import Finding
 
 ROUNDS = 4
 """More than any document needs; a bound, so that a fight with somebody else ends."""
+
+SETTLE = 2.0
+"""Seconds that peers, woken by the same declaration, get to open or leave a tunnel."""
 
 log = logging.getLogger("netadmin.reconcile")
 
@@ -68,7 +74,7 @@ def reconcile(
     for _ in range(ROUNDS):
         if not todo:
             break
-        refused = apply(todo, kernel)
+        refused = _carry_out(todo, kernel)
         end = time.monotonic()
         before_look()
         tried = todo
@@ -84,3 +90,13 @@ def reconcile(
         observed=observed,
         milliseconds=round((end - start) * 1000, 3),
     )
+
+
+def _carry_out(todo: Plan, kernel: Kernel) -> list[Finding]:
+    """Both stages; after a refusal the second one is left to the next look."""
+    now, late = stages(todo)
+    refused = apply(now, kernel)
+    if refused or not late:
+        return refused
+    time.sleep(SETTLE)
+    return apply(late, kernel)

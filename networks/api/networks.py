@@ -136,7 +136,7 @@ class NetworkSerializer(rest.Resource):
         required=False, help_text="Traffic that leaves is not masqueraded. Default: false."
     )
     mtu = serializers.IntegerField(
-        required=False, allow_null=True, help_text="Bytes; null: what the underlay carries."
+        required=False, allow_null=True, help_text="Bytes; null: what underlays and tunnels carry."
     )
     comment = serializers.CharField(required=False, allow_blank=True)
     tags = serializers.ListField(child=serializers.CharField(), required=False)
@@ -144,6 +144,12 @@ class NetworkSerializer(rest.Resource):
 
     version = serializers.IntegerField(read_only=True, help_text="Also the ETag; give it in If-Match.")
     device = serializers.CharField(read_only=True, help_text="The bridge; empty for types without one.")
+    effective_mtu = serializers.IntegerField(
+        read_only=True,
+        allow_null=True,
+        help_text="Bytes: as declared, else computed of what the nodes report; null: none has reported, or "
+        "each node of a local bridge takes what its own underlay carries.",
+    )
     size = serializers.CharField(
         read_only=True, help_text="All addresses; a decimal text, as IPv6 exceeds 64 bits."
     )

@@ -11,6 +11,7 @@ from networks.models import Network, Segment
 from nodes.models import Event, Node
 from tests import factories
 from tests.conftest import Client
+from workers.report import Interface
 
 URL = "/api/v1/networks/"
 BACKEND1 = {"name": "backend1", "type": "routed_bridge", "network": "10.11.0.0/16", "ips_per_node": 1024}
@@ -200,6 +201,19 @@ def test_it_changes_what_is_given_and_keeps_the_rest(oscar: Client, nodes: list[
     assert (after["mtu"], after["comment"], after["version"]) == (1400, "kept", 2)
     assert after["per_node"] == {"n2": {"addr": "198.51.100.2"}}
     assert [row["subnet"] for row in after["segments"]] == [row["subnet"] for row in before["segments"]]
+
+
+def test_it_shows_the_mtu_that_its_nodes_carry_beside_the_declared_one(
+    oscar: Client, nodes: list[Node]
+) -> None:
+    oscar.post(URL, {**BACKEND1, "tunnel": "always", "tunnel_mode": "vxlan"})
+    assert oscar.get(one()).json()["effective_mtu"] is None
+    eth0 = Interface("eth0", "", "", 1500, True, False, ("192.0.2.1/24",), 0, 0, 0, 0)
+    factories.reported("n1", interfaces=(eth0,))
+    shown = oscar.get(one()).json()
+    assert (shown["mtu"], shown["effective_mtu"]) == (None, 1464)
+    after = oscar.patch(one(), {"mtu": 1300}).json()
+    assert (after["mtu"], after["effective_mtu"]) == (1300, 1300)
 
 
 def test_it_takes_an_override_back(oscar: Client, nodes: list[Node]) -> None:

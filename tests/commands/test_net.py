@@ -158,6 +158,7 @@ def test_it_prints_json_with_the_names_of_the_rest_api(run: Run, nodes: list[Nod
         "name": "six",
         "type": "routed_bridge",
         "network": "fd12:3456::/64",
+        "effective_mtu": None,
         "size": "18446744073709551616",
         "used": 1,
         "free": "18446744073709551615",

@@ -115,7 +115,7 @@ def test_an_interrupted_dump_is_taken_again(node: Node, monkeypatch: pytest.Monk
     interrupted = _InterruptedOnce(node.kernel.netlink)
     monkeypatch.setattr(node.kernel.netlink, "_socket", interrupted)
     found = node.kernel.netlink.dump(links.DUMP)
-    assert {links.decode(body, 0).name for body in found} == {"lo", "eth0", "wire"}
+    assert {links.decode(body, 0)[0].name for body in found} == {"lo", "eth0", "wire"}
     assert interrupted.dumps == 2
 
 

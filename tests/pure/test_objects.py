@@ -20,6 +20,7 @@ from workers.kernel.firewall import Firewall
 from workers.kernel.links import Bridge, Up
 from workers.kernel.routes import Route
 from workers.kernel.sysctls import Sysctl
+from workers.kernel.tunnels import Tunnel
 from workers.objects import wanted
 from workers.report import Finding
 
@@ -47,30 +48,51 @@ def test_it_wants_the_bridges_of_the_reference(case: dict[str, Any], node: str) 
 
 
 @pytest.mark.parametrize(("case", "node"), VIEWPOINTS)
-def test_it_wants_the_direct_routes_of_the_reference(case: dict[str, Any], node: str) -> None:
-    """Those behind a tunnel are left to the findings; in main the kernel adds the node's own segment."""
+def test_it_wants_the_routes_of_the_reference(case: dict[str, Any], node: str) -> None:
+    """In main the kernel adds the node's own segment."""
     objects, _ = _wanted(case, node)
     names = {number: name for name, number in TABLES.items()}
+    ends = {tunnel["remote"]: tunnel["to"] for tunnel in case["expect"][node]["tunnels"]}
     routes = [one for one in objects if isinstance(one, Route)]
-    direct = {(one.dst, names[one.table], one.via or one.device) for one in routes}
-    expected = {
-        (route["dst"], route["table"], route.get("via") or route["dev"])
-        for route in case["expect"][node]["routes"]
-        if "via" in route or ("dev" in route and route["table"] != "main")
+    built = {
+        (one.dst, names[one.table], ends[_other_end(one)] if one.src else one.via or one.device, one.src)
+        for one in routes
     }
-    assert direct == expected
+    expected = {
+        (
+            route["dst"],
+            route["table"],
+            route.get("via") or route.get("tunnel_to") or route["dev"],
+            route.get("src", ""),
+        )
+        for route in case["expect"][node]["routes"]
+        if "dev" not in route or route["table"] != "main"
+    }
+    assert built == expected
 
 
 @pytest.mark.parametrize(("case", "node"), VIEWPOINTS)
-def test_it_names_the_peers_that_it_cannot_reach_directly(case: dict[str, Any], node: str) -> None:
-    _, findings = _wanted(case, node)
-    expect = case["expect"][node]
-    unreached = set(expect["no_path_to"]) | {
-        route["tunnel_to"] for route in expect["routes"] if "tunnel_to" in route
+def test_it_wants_the_tunnels_of_the_reference_with_one_device_for_all_peers(
+    case: dict[str, Any], node: str
+) -> None:
+    objects, _ = _wanted(case, node)
+    modes = {"ip6tnl": "ip6ip6"}
+    devices = {one.name: one for one in objects if isinstance(one, Tunnel)}
+    tunnels = {
+        (modes.get(device.kind, device.kind), _own_end(route, device), _other_end(route))
+        for route in objects
+        if isinstance(route, Route) and (device := devices.get(route.device))
     }
-    assert {
-        finding.subject.rpartition(" ")[2] for finding in findings if finding.code == "no-path"
-    } == unreached
+    expected = {(one["mode"], one["local"], one["remote"]) for one in case["expect"][node]["tunnels"]}
+    assert tunnels == expected
+    assert len(devices) == len({(mode, local) for mode, local, _ in expected})
+
+
+@pytest.mark.parametrize(("case", "node"), VIEWPOINTS)
+def test_it_names_the_peers_that_it_cannot_reach(case: dict[str, Any], node: str) -> None:
+    _, findings = _wanted(case, node)
+    unreached = {finding.subject.rpartition(" ")[2] for finding in findings if finding.code == "no-path"}
+    assert unreached == set(case["expect"][node]["no_path_to"])
 
 
 @pytest.mark.parametrize(("case", "node"), VIEWPOINTS)
@@ -229,13 +251,14 @@ def test_it_takes_the_narrowest_connected_subnet_that_is_up() -> None:
 
 def test_it_does_not_route_to_peers_through_a_bridge_of_its_own() -> None:
     there = host(_link("obr_local1", 3, kind="bridge", ours=True, addresses=("10.10.10.1/24",)))
-    network = routed(peers=(peer(2, gateways=("10.10.10.7",)),))
+    network = routed(tunnel="never", peers=(peer(2, gateways=("10.10.10.7",)),))
     _, findings = wanted(document(network), there, settings())
     assert [finding.code for finding in findings] == ["no-path"]
 
 
 def test_it_says_what_helps_when_a_peer_is_out_of_reach() -> None:
-    network = routed(peers=(peer(2, gateways=("10.9.0.2",)), peer(3, gateways=("fd00:aa::3",))))
+    out_of_reach = (peer(2, gateways=("10.9.0.2",)), peer(3, gateways=("fd00:aa::3",)))
+    network = routed(tunnel="never", peers=out_of_reach)
     _, findings = wanted(document(network), host(), settings())
     assert [str(finding) for finding in findings] == [
         "route to 10.11.4.0/22 on n2: "
@@ -332,6 +355,14 @@ def _collapsed(cidrs: Iterable[str]) -> list[str]:
 
 def _of_version(networks: Iterable[Any], version: int) -> Iterable[Any]:
     return ipaddress.collapse_addresses(net for net in networks if net.version == version)
+
+
+def _other_end(route: Route) -> str:
+    return route.encap.remote if route.encap else route.via
+
+
+def _own_end(route: Route, device: Tunnel) -> str:
+    return route.encap.local if route.encap else device.ends.removeprefix("local ")
 
 
 # From keywords to a document, as far as the cases need it

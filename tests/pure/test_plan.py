@@ -13,7 +13,8 @@ from workers.kernel.firewall import Firewall
 from workers.kernel.links import Bridge, Up
 from workers.kernel.routes import Route
 from workers.kernel.sysctls import Sysctl
-from workers.plan import KINDS, plan
+from workers.kernel.tunnels import Encap, Tunnel
+from workers.plan import KINDS, plan, stages
 
 BRIDGE = Bridge("obr_a", "0a:58:0a:0b:00:01", 1500, 28257, "a")
 LARGER = Bridge("obr_a", "0a:58:0a:0b:00:01", 9000, 28257, "a")
@@ -25,6 +26,10 @@ FIREWALL = Firewall("netadmin", "table inet netadmin {}")
 ROUTE = Route("10.11.4.0/22", 254, "10.0.0.2", "eth0", 0, 157, "a")
 OTHER_HOP = Route("10.11.4.0/22", 254, "10.0.0.3", "eth0", 0, 157, "a")
 THEIRS = Route("10.11.4.0/22", 254, "10.0.0.9", "eth0", 0, 4)
+TUNNEL = Tunnel("na_gre", "gre", "external", 1476, 28257)
+TUNNEL_UP = Up("na_gre")
+AROUND = Encap("192.0.2.3", "10.0.0.1", 0x100)
+THROUGH = Route("10.11.4.0/22", 254, "", "na_gre", 0, 157, "a", "10.11.0.1", AROUND)
 FILE = Conf("/net.d/a.conflist", "{}", "obr_a", "a")
 ALL: list[Owned] = [FILE, ROUTE, FIREWALL, ADDRESS, UP, SWITCH, BRIDGE]
 
@@ -88,6 +93,36 @@ TABLE = [
         id="what needs a device of others is left as it is",
     ),
     pytest.param([], [], [THEIRS], [], id="what others have is never removed"),
+    pytest.param(
+        [THROUGH, TUNNEL_UP, TUNNEL, FIREWALL],
+        [ROUTE, FIREWALL],
+        [],
+        [
+            "add tunnel na_gre gre external mtu 1476",
+            "add na_gre up",
+            "change route 10.11.4.0/22 encap 192.0.2.3 dev na_gre proto 157 "
+            "(was route 10.11.4.0/22 via 10.0.0.2 dev eth0 proto 157)",
+        ],
+        id="a tunnel is up before a route is moved into it",
+    ),
+    pytest.param(
+        [ROUTE],
+        [THROUGH, TUNNEL_UP, TUNNEL],
+        [],
+        [
+            "change route 10.11.4.0/22 via 10.0.0.2 dev eth0 proto 157 "
+            "(was route 10.11.4.0/22 encap 192.0.2.3 dev na_gre proto 157)",
+            "remove tunnel na_gre gre external mtu 1476",
+        ],
+        id="and goes after its last route has left it",
+    ),
+    pytest.param(
+        [THROUGH, TUNNEL_UP, TUNNEL],
+        [ROUTE],
+        [Foreign(("link", "na_gre"), "gre device theirs external")],
+        [],
+        id="a tunnel of others in its place leaves the route where it is",
+    ),
 ]
 
 
@@ -112,12 +147,33 @@ def test_a_device_of_others_is_one_conflict_and_not_one_for_each_thing_that_need
     assert [finding.subject for finding in plan(ALL, [], foreign).findings] == [str(BRIDGE)]
 
 
+@pytest.mark.parametrize(
+    ("desired", "ours", "late"),
+    [
+        pytest.param([THROUGH, TUNNEL_UP, TUNNEL], [ROUTE], ["change route"], id="into a new tunnel"),
+        pytest.param([ROUTE], [THROUGH, TUNNEL_UP, TUNNEL], ["remove tunnel"], id="out of the last one"),
+        pytest.param(
+            [THROUGH, TUNNEL_UP, TUNNEL], [ROUTE, TUNNEL_UP, TUNNEL], [], id="into one that is there"
+        ),
+        pytest.param([THROUGH, TUNNEL_UP, TUNNEL], [], [], id="a new route breaks nothing"),
+        pytest.param([], [THROUGH, TUNNEL_UP, TUNNEL], [], id="nobody needs it any more"),
+        pytest.param(ALL, [], [], id="no tunnel"),
+    ],
+)
+def test_peers_get_time_before(desired: list[Owned], ours: list[Owned], late: list[str]) -> None:
+    made = plan(desired, ours)
+    first, second = stages(made)
+    assert [" ".join(str(change).split()[:2]) for change in second.changes] == late
+    assert sorted(map(str, (*first.changes, *second.changes))) == sorted(map(str, made.changes))
+
+
 # What holds for every plan
 
-DEVICES = st.sampled_from(["obr_a", "obr_b", "eth0"])
+DEVICES = st.sampled_from(["obr_a", "obr_b", "na_gre", "eth0"])
 NUMBERS = st.integers(1, 3)
 OBJECTS = st.one_of(
     st.builds(lambda d, n: Bridge(d, "", 1500 + n, 1), st.sampled_from(["obr_a", "obr_b"]), NUMBERS),
+    st.builds(lambda n: Tunnel("na_gre", "gre", "external", 1400 + n, 1), NUMBERS),
     st.builds(Up, DEVICES),
     st.builds(lambda d, n: Sysctl(f"net/{d}/x", str(n), d), DEVICES, NUMBERS),
     st.builds(lambda d, n: Address(d, f"10.{n}.0.1/22", 157), DEVICES, NUMBERS),
@@ -129,7 +185,7 @@ OBJECTS = st.one_of(
     st.builds(lambda d, n, m: Conf(f"/{n}.conflist", str(m), d), DEVICES, NUMBERS, NUMBERS),
 )
 STATES = st.lists(OBJECTS, unique_by=lambda one: one.key).map(lambda objects: _with_devices(objects))
-"""Nothing is on a bridge that is not there."""
+"""Nothing is on a device that is not there."""
 
 
 @given(STATES, STATES)
@@ -180,8 +236,8 @@ def test_it_does_not_depend_on_the_order_of_what_it_is_given(
 
 
 def _with_devices(objects: list[Owned]) -> list[Owned]:
-    bridges = {one.name for one in objects if isinstance(one, Bridge)} | {"eth0", ""}
-    return [one for one in objects if one.needs in bridges or isinstance(one, Conf)]
+    devices = {one.name for one in objects if isinstance(one, Bridge | Tunnel)} | {"eth0", ""}
+    return [one for one in objects if one.needs in devices or isinstance(one, Conf)]
 
 
 def _carried_out(made: Plan, ours: list[Owned]) -> list[Owned]:
@@ -193,7 +249,7 @@ def _carried_out(made: Plan, ours: list[Owned]) -> list[Owned]:
             state[one.key] = one
             continue
         del state[one.key]
-        if isinstance(one, Bridge):
+        if isinstance(one, Bridge | Tunnel):
             alive = {
                 key: other
                 for key, other in state.items()

@@ -2,6 +2,10 @@
 
     table inet netadmin
         set ranges4, ranges6    every network of the cluster, and multicast
+        set peers4, peers6      the other ends of tunnels
+        chain tunnels           before anything else: only peers may send into our tunnels, and only
+                                from inside the networks, or as themselves: a connection that a node
+                                opened while it reached the other directly keeps its source
         chain postrouting       masquerades, from the node's own subnets to anything that is not in the sets
         chain forward           from and to each bridge
 
@@ -16,11 +20,35 @@ from dataclasses import dataclass
 from ipaddress import collapse_addresses
 
 from workers.document import DesiredNetwork
-from workers.host import IPNetwork, subnet
+from workers.host import Host, IPNetwork, address, subnet
+from workers.kernel import tunnels
+from workers.kernel.tunnels import Way
 
 MULTICAST = {4: "224.0.0.0/4", 6: "ff00::/8"}
 DEVICE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:-]{0,14}")
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+ACCEPTS = {
+    "ipip": ("ip daddr {local} ip protocol 4", 4),
+    "sit": ("ip daddr {local} ip protocol 41", 4),
+    "gre": ("ip protocol 47", 4),
+    "ip6tnl": ("meta l4proto { 4, 41 }", 6),
+    "ip6gre": ("meta l4proto 47", 6),
+}
+"""What a device takes packets from, and the version of the ends. An external one listens on every
+address of the node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Who may send what into the tunnels of the node; without rules there are none."""
+
+    rules: tuple[str, ...] = ()
+    peers: tuple[str, ...] = ()
+
+
+NO_GUARD = Guard()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +68,55 @@ class Firewall:
         return f"firewall table inet {self.table}"
 
 
-def wanted(table: str, networks: Sequence[DesiredNetwork], ranges: Iterable[str]) -> list[Firewall]:
+def guard(ways: Iterable[Way], networks: Iterable[DesiredNetwork], host: Host) -> Guard:
+    """Only peers may send into the tunnels that these ways need, and into those that are still there.
+
+    A peer is one whether or not this node answers it through a tunnel: it may have switched
+    first. Where a device listens on every address, other people's tunnels to known ends go on.
+    """
+    there = [
+        Way(link.kind, link.ends.removeprefix("local "), "")
+        for link in host.links.values()
+        if tunnels.is_ours(link)
+    ]
+    rules = sorted({rule for way in (*ways, *there) for rule in _guards(way)})
+    if not rules:
+        return Guard()
+    peers = {end for network in networks for peer in network.peers for end in peer.addresses}
+    others = {link.remote for link in host.links.values() if link.remote and not link.ours}
+    return Guard(tuple(rules), tuple(sorted(peers | others)))
+
+
+def _guards(way: Way) -> list[str]:
+    if way.kind == "vxlan":
+        return [
+            f"udp dport {tunnels.PORT} {ip} saddr != @peers{version} drop"
+            for ip, version in (("ip", 4), ("ip6", 6))
+        ]
+    match, version = ACCEPTS[way.kind]
+    ip = "ip" if version == 4 else "ip6"
+    where = match.format(local=address(way.local)) if way.by_device else match
+    return [f"{where} {ip} saddr != @peers{version} drop"]
+
+
+def wanted(
+    table: str, networks: Sequence[DesiredNetwork], ranges: Iterable[str], guard: Guard = NO_GUARD
+) -> list[Firewall]:
     """The table for all networks that have a bridge; none when there is none."""
     if not networks:
         return []
     known = list(ranges)
     sources = [(name, subnet(cidr)) for name, cidr in _sources(networks)]
-    blocks = [_set(version, known) for version in sorted({source.version for _, source in sources})]
+    versions = {4, 6} if guard.rules else {source.version for _, source in sources}
+    blocks = [_set(version, known) for version in sorted(versions)]
+    if guard.rules:
+        inside = [
+            f'iifname "na_*" {ip} saddr != @ranges{version} {ip} saddr != @peers{version} drop'
+            for ip, version in (("ip", 4), ("ip6", 6))
+        ]
+        blocks += [_peers(version, guard.peers) for version in (4, 6)]
+        head = "type filter hook prerouting priority raw; policy accept;"
+        blocks.append(_chain("tunnels", head, [*guard.rules, *inside]))
     if sources:
         rules = [_masquerade(name, source) for name, source in sources]
         blocks.append(
@@ -72,6 +142,12 @@ def _set(version: int, ranges: Iterable[str]) -> str:
     listed = ", ".join(str(net) for net in elements)
     head = f"\tset ranges{version} {{\n\t\ttype ipv{version}_addr\n\t\tflags interval\n"
     return f"{head}\t\telements = {{ {listed} }}\n\t}}"
+
+
+def _peers(version: int, peers: Iterable[str]) -> str:
+    listed = ", ".join(str(address(peer)) for peer in peers if address(peer).version == version)
+    elements = f"\t\telements = {{ {listed} }}\n" if listed else ""
+    return f"\tset peers{version} {{\n\t\ttype ipv{version}_addr\n{elements}\t}}"
 
 
 def _masquerade(network: str, source: IPNetwork) -> str:

@@ -31,7 +31,7 @@ from workers.kernel.messages import (
 )
 
 ADDRESS, IFNAME, MTU, LINKINFO, IFALIAS, STATS64, GROUP = 1, 3, 4, 18, 20, 23, 27
-INFO_KIND = 1
+INFO_KIND, INFO_DATA = 1, 2
 IFF_UP, IFF_LOOPBACK = 0x1, 0x8
 ALIAS = "netadmin "
 """Starts the alias of every link of ours; the name of its network follows."""
@@ -62,7 +62,7 @@ class Bridge:
 
 @dataclass(frozen=True, slots=True)
 class Up:
-    """A bridge of ours that is switched on."""
+    """A bridge or tunnel of ours that is switched on."""
 
     device: str
     network: str = field(default="", compare=False)
@@ -97,16 +97,17 @@ def pinned_mac(subnets: Iterable[str]) -> str:
     return ""
 
 
-def decode(body: bytes, group: int) -> Link:
-    """A link as the kernel has it, without its addresses; ``group`` marks ours."""
+def decode(body: bytes, group: int) -> tuple[Link, dict[int, bytes]]:
+    """A link as the kernel has it, without its addresses, and those of its kind; ``group`` marks ours."""
     _, _, index, flags, _ = LINK_HEADER.unpack_from(body)
     found = attributes(body, LINK_HEADER.size)
     alias = to_text(found.get(IFALIAS, b""))
     rx_packets, tx_packets, rx_bytes, tx_bytes = unpack_from("=QQQQ", found.get(STATS64, bytes(32)))
-    return Link(
+    info = attributes(found.get(LINKINFO, b""), 0)
+    link = Link(
         index=index,
         name=to_text(found[IFNAME]),
-        kind="loopback" if flags & IFF_LOOPBACK else _kind(found),
+        kind="loopback" if flags & IFF_LOOPBACK else to_text(info.get(INFO_KIND, b"")),
         mac=found.get(ADDRESS, b"").hex(":"),
         mtu=to_number(found[MTU]),
         up=bool(flags & IFF_UP),
@@ -117,6 +118,7 @@ def decode(body: bytes, group: int) -> Link:
         rx_packets=rx_packets,
         tx_packets=tx_packets,
     )
+    return link, attributes(info.get(INFO_DATA, b""), 0)
 
 
 def ours(link: Link, group: int) -> list[Bridge | Up]:
@@ -162,7 +164,3 @@ def encode_up(verb: Verb, up: Up) -> list[Request]:
 
 def _header() -> bytes:
     return LINK_HEADER.pack(0, 0, 0, 0, 0)
-
-
-def _kind(found: dict[int, bytes]) -> str:
-    return to_text(attributes(found.get(LINKINFO, b""), 0).get(INFO_KIND, b""))

@@ -1,7 +1,12 @@
 """Routes: to the segments of the peers, and to the own one in tables other than main.
 
     10.11.4.0/22 via 10.0.0.2 dev eth0       a peer's segment, in each of the network's tables
+    10.11.8.0/22 encap ip dst 192.0.2.3      the same behind a tunnel; the node itself then speaks
+      dev na_gre src 10.11.0.1               with its bridge's address, as nothing else comes back
     10.11.0.0/22 dev obr_backend1            the own segment; in main the kernel has it already
+
+A peer is reached directly when its next hop is on a subnet of this node (tunnel=auto), never
+(always), or not at all otherwise (never).
 
 The protocol number marks ours. A replace takes a route over whoever's it is, so routes are
 added exclusively, and replaced only where the dump showed one of ours. IPv6 needs one of
@@ -12,10 +17,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from struct import unpack_from
+from typing import NamedTuple
 
 from workers.changes import Verb
 from workers.document import DesiredNetwork, Peer
-from workers.host import Host, IPNetwork, address, subnet
+from workers.host import Host, IPNetwork, address, first_address, subnet
 from workers.kernel.messages import (
     INET,
     INET6,
@@ -32,9 +38,12 @@ from workers.kernel.messages import (
     to_number,
     unpacked,
 )
+from workers.kernel.tunnels import Encap, Way, decode_encap, encode_encap, way
 from workers.report import Finding
 
-DST, OIF, GATEWAY, PRIORITY, MULTIPATH, TABLE = 1, 4, 5, 6, 9, 15
+DST, OIF, GATEWAY, PRIORITY, PREFSRC, MULTIPATH, TABLE = 1, 4, 5, 6, 7, 9, 15
+ONLINK = 4
+"""RTNH_F_ONLINK: the next hop is on the device, whatever the addresses say."""
 UNIVERSE, LINK, ANY = 0, 253, 255
 UNICAST, BLACKHOLE = 1, 6
 MAIN = 254
@@ -56,6 +65,11 @@ class Route:
     protocol: int
     """Marks ours."""
     network: str = field(default="", compare=False)
+    src: str = ""
+    """Source address of the node's own packets; empty: the kernel chooses."""
+    encap: Encap | None = None
+    onlink: bool = field(default=False, compare=False)
+    """Of a tunnel with a local end. Not compared, as without it the kernel takes no such next hop."""
 
     @property
     def key(self) -> tuple[str, str, int, int]:
@@ -68,7 +82,18 @@ class Route:
     def __str__(self) -> str:
         hop = f" via {self.via}" if self.via else ""
         table = f" table {self.table}" if self.table != MAIN else ""
-        return f"route {self.dst}{hop} dev {self.device}{table} proto {self.protocol}"
+        to = f" encap {self.encap.remote}" if self.encap else ""
+        return f"route {self.dst}{to}{hop} dev {self.device}{table} proto {self.protocol}"
+
+
+class Hop(NamedTuple):
+    """How one destination is reached."""
+
+    dst: str
+    via: str
+    device: str
+    way: Way | None = None
+    src: str = ""
 
 
 def wanted(
@@ -80,10 +105,16 @@ def wanted(
     return [*routes], [*findings, *unreachable]
 
 
+def ways(network: DesiredNetwork, node: str, host: Host) -> set[Way]:
+    """The tunnels that a network's routes go through."""
+    hops, _ = _hops(network, node, tuple(host.subnets()))
+    return {hop.way for hop in hops if hop.way}
+
+
 def decode(body: bytes, names: Mapping[int, str]) -> Route:
     """A route, whoever's; ``names`` of devices by number."""
-    dst, table, via, device, metric, protocol = _parsed(body)
-    return Route(dst, table, via, names.get(device, ""), metric, protocol)
+    dst, table, via, device, metric, protocol, src, encap = _parsed(body)
+    return Route(dst, table, via, names.get(device, ""), metric, protocol, src=src, encap=encap)
 
 
 def encode(verb: Verb, route: Route, index: IndexOf) -> Request:
@@ -94,7 +125,9 @@ def encode(verb: Verb, route: Route, index: IndexOf) -> Request:
     scope = UNIVERSE if route.via or family(route.dst) == INET6 else LINK
     flags = Flag.CREATE | (Flag.REPLACE if verb is Verb.CHANGE else Flag.EXCL)
     device = number(OIF, index(route.device))
-    return Request(Type.NEWROUTE, flags, _body(route, scope, UNICAST, hop + device))
+    source = attribute(PREFSRC, packed(route.src)) if route.src else b""
+    around = encode_encap(route.encap) if route.encap else b""
+    return Request(Type.NEWROUTE, flags, _body(route, scope, UNICAST, hop + device + source + around))
 
 
 def dump(kind: int, protocol: int = 0, table: int = 0) -> Request:
@@ -119,14 +152,15 @@ def is_taken(route: Route) -> Request:
 def _body(route: Route, scope: int, kind: int, hop: bytes) -> bytes:
     dst, _, length = route.dst.partition("/")
     small = route.table if route.table < 256 else 0
-    header = ROUTE_HEADER.pack(family(dst), int(length), 0, 0, small, route.protocol, scope, kind, 0)
+    flags = ONLINK if route.onlink and hop else 0
+    header = ROUTE_HEADER.pack(family(dst), int(length), 0, 0, small, route.protocol, scope, kind, flags)
     metric = number(PRIORITY, route.metric) if route.metric else b""
     return header + number(TABLE, route.table) + attribute(DST, packed(dst)) + metric + hop
 
 
 @lru_cache(maxsize=1 << 13)
-def _parsed(body: bytes) -> tuple[str, int, str, int, int, int]:
-    """Destination, table, next hop, number of the device, metric, protocol.
+def _parsed(body: bytes) -> tuple[str, int, str, int, int, int, str, Encap | None]:
+    """Destination, table, next hop, number of the device, metric, protocol, source, encapsulation.
 
     Kept, as most of a dump is what the last one was, byte for byte.
     """
@@ -141,6 +175,8 @@ def _parsed(body: bytes) -> tuple[str, int, str, int, int, int]:
         to_number(found.get(OIF, bytes(4))),
         to_number(found.get(PRIORITY, bytes(4))),
         protocol,
+        unpacked(found[PREFSRC]) if PREFSRC in found else "",
+        decode_encap(found),
     )
 
 
@@ -176,8 +212,10 @@ def _tables(network: DesiredNetwork, host: Host) -> tuple[list[int], list[Findin
     return numbers, findings
 
 
-def _own(network: DesiredNetwork, table: int) -> list[tuple[str, str, str]]:
-    return [] if table == MAIN else [(str(subnet(cidr)), "", network.device) for cidr in network.subnets]
+def _own(network: DesiredNetwork, table: int) -> list[Hop]:
+    if table == MAIN:
+        return []
+    return [Hop(str(subnet(cidr)), "", network.device) for cidr in network.subnets]
 
 
 @lru_cache(maxsize=256)
@@ -187,29 +225,54 @@ def _routes(
     """Kept, as a look asks twice and networks change less often than nodes look."""
     hops, unreachable = _hops(network, node, connected)
     routes = [
-        Route(dst, table, via, device, METRIC[family(dst)], protocol, network.name)
+        _route(hop, table, protocol, network.name)
         for table in tables
-        for dst, via, device in [*_own(network, table), *hops]
+        for hop in [*_own(network, table), *hops]
     ]
     return routes, unreachable
 
 
-def _hops(
-    network: DesiredNetwork, node: str, connected: Connected
-) -> tuple[list[tuple[str, str, str]], list[Finding]]:
-    """Destination, next hop and device for each peer's segment that is reached directly."""
+def _route(hop: Hop, table: int, protocol: int, network: str) -> Route:
+    encap = hop.way.encap if hop.way else None
+    metric = METRIC[family(hop.dst)]
+    onlink = hop.way is not None and hop.way.by_device
+    return Route(hop.dst, table, hop.via, hop.device, metric, protocol, network, hop.src, encap, onlink)
+
+
+@lru_cache(maxsize=256)
+def _hops(network: DesiredNetwork, node: str, connected: Connected) -> tuple[list[Hop], list[Finding]]:
+    """How each peer's segment is reached, and which are not."""
     hops, findings = [], []
+    own = next((peer.addresses for peer in network.peers if peer.node == node), ())
     for peer in network.peers:
         if peer.node == node:
             continue
         for cidr in peer.subnets:
-            hop = next((g for g in peer.gateways if family(g) == family(cidr)), "")
-            device = _device(hop, connected) if hop and network.tunnel != "always" else ""
-            if device:
-                hops.append((str(subnet(cidr)), str(address(hop)), device))
+            hop = _direct(network, peer, cidr, connected) or _tunnelled(network, peer, cidr, own)
+            if hop:
+                hops.append(hop)
             else:
-                findings.append(_no_path(network, peer, cidr, hop))
+                findings.append(_no_path(network, peer, cidr, own))
     return hops, findings
+
+
+def _direct(network: DesiredNetwork, peer: Peer, cidr: str, connected: Connected) -> Hop | None:
+    gateway = _gateway(peer, cidr)
+    device = _device(gateway, connected) if gateway and network.tunnel != "always" else ""
+    return Hop(str(subnet(cidr)), str(address(gateway)), device) if device else None
+
+
+def _tunnelled(network: DesiredNetwork, peer: Peer, cidr: str, own: tuple[str, ...]) -> Hop | None:
+    inside = family(cidr)
+    found = way(network.tunnel_mode, own, peer.addresses, inside) if network.tunnel != "never" else None
+    if not found:
+        return None
+    src = next((first_address(one).partition("/")[0] for one in network.subnets if family(one) == inside), "")
+    return Hop(str(subnet(cidr)), found.via, found.device, found, src)
+
+
+def _gateway(peer: Peer, cidr: str) -> str:
+    return next((hop for hop in peer.gateways if family(hop) == family(cidr)), "")
 
 
 def _device(hop: str, connected: Connected) -> str:
@@ -217,17 +280,20 @@ def _device(hop: str, connected: Connected) -> str:
     return next((name for net, name in connected if net.version == target.version and target in net), "")
 
 
-def _no_path(network: DesiredNetwork, peer: Peer, cidr: str, hop: str) -> Finding:
+def _no_path(network: DesiredNetwork, peer: Peer, cidr: str, own: tuple[str, ...]) -> Finding:
     kind = "IPv6" if ":" in cidr else "IPv4"
-    if not hop:
+    gateway = _gateway(peer, cidr)
+    if network.tunnel != "never":
+        mine, theirs = (", ".join(ends) or "none" for ends in (own, peer.addresses))
+        why = (
+            f"no tunnel of mode {network.tunnel_mode} can join the addresses of this node ({mine}) "
+            f"and of {peer.node} ({theirs})"
+        )
+        remedy = f"Declare addr@{peer.node} and this node's addr in one family, or another tunnel_mode"
+    elif gateway:
+        why = f"the next hop {gateway} of {peer.node} is on no subnet that this node is connected to"
+        remedy = f"Declare gateway@{peer.node} with an address that this node reaches directly, or a tunnel"
+    else:
         why = f"{peer.node} has no {kind} address that could be the next hop"
         remedy = f"Declare addr@{peer.node} or gateway@{peer.node} with an {kind} address"
-    elif network.tunnel == "always":
-        why = (
-            f"{peer.node} is to be reached through a tunnel (tunnel=always), which this worker does not build"
-        )
-        remedy = f"Declare tunnel=never and gateway@{peer.node} on a subnet of this node"
-    else:
-        why = f"the next hop {hop} of {peer.node} is on no subnet that this node is connected to"
-        remedy = f"Declare gateway@{peer.node} with an address that this node reaches directly, or a tunnel"
     return Finding("no-path", network.name, f"route to {cidr} on {peer.node}", why, remedy)

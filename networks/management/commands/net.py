@@ -168,6 +168,7 @@ def _status_json(
             "name": network.name,
             "type": network.type,
             "network": network.network,
+            "effective_mtu": network.effective_mtu,
             "size": str(network.size),
             "used": state.used,
             "free": str(state.free),

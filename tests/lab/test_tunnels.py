@@ -1,0 +1,133 @@
+"""Tunnels where the underlay asks for them: what is routed, what is wrapped, and that packets cross.
+
+In mode vxlan, which every kernel of today has; the other modes are tested in tests/kernel.
+"""
+
+from collections.abc import Iterator
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from lab.cluster import Cluster
+from lab.containers import Container
+from lab.node import Node
+from lab.pings import Pinging, ping
+from lab.topology import IPV6, flat, racks
+from lab.waiting import until
+from tests.lab.conftest import CONVERGED_WITHIN, Declare
+
+NET4, NET6 = "10.11.0.0/16", "fd00:11::/48"
+ICMP = {4: 28, 6: 48}
+"""Bytes of the IP and ICMP headers."""
+
+two_racks = pytest.mark.parametrize("cluster", [racks(2, 1)], indirect=True, ids=["two racks"])
+filtering = pytest.mark.parametrize("cluster", [flat(2, filtering=True)], indirect=True, ids=["filtering"])
+ipv6_only = pytest.mark.parametrize("cluster", [flat(2, IPV6)], indirect=True, ids=["IPv6 only"])
+narrow = pytest.mark.parametrize("cluster", [racks(1, 1, middle=1400)], indirect=True, ids=["narrow"])
+
+
+@pytest.fixture(scope="module")
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """Of the topology that a test is marked with; tests of the same one share it."""
+    with Cluster(request.param) as cluster:
+        yield cluster
+
+
+def _network(network: str = NET4, **fields: Any) -> dict[str, Any]:
+    return {
+        "type": "routed_bridge",
+        "network": network,
+        "ips_per_node": 1024,
+        "tunnel_mode": "vxlan",
+        **fields,
+    }
+
+
+def _wrapped(node: Node) -> set[str]:
+    """Destinations that the node reaches through a tunnel."""
+    return {to for to, hop in node.routes().items() if hop.startswith("na_")}
+
+
+def _mtu(node: Node, device: str) -> int:
+    (link,) = node.ip("link", "show", "dev", device)
+    return int(link["mtu"])
+
+
+def _crosses(source: Container, target: Container, size: int) -> bool:
+    """Whether packets of ``size`` bytes with DF cross, by every address of the target."""
+    return all(
+        ping(source.namespace, str(to.ip), count=3, size=size - ICMP[to.version]).lost == 0
+        for to in target.interfaces
+    )
+
+
+@two_racks
+def test_auto_wraps_only_what_goes_to_another_rack(cluster: Cluster, declare: Declare) -> None:
+    declare("backend1", **_network(tunnel="auto"))
+    n1, n2, n3 = cluster.nodes.values()
+    assert n1.routes()["10.11.4.0/22"] == "192.0.2.2"
+    assert _wrapped(n1) == _wrapped(n2) == {"10.11.8.0/22"}
+    assert _wrapped(n3) == {"10.11.0.0/22", "10.11.4.0/22"}
+
+
+@two_racks
+def test_full_packets_cross_within_a_rack_and_between_racks(cluster: Cluster, declare: Declare) -> None:
+    declare("backend2", **_network(tunnel="auto"))
+    containers = [cluster.container(name, "backend2") for name in cluster.nodes]
+    size = _mtu(cluster.nodes["n1"], "obr_backend2")
+    assert size < 1500
+    for source, target in permutations(containers, 2):
+        assert _crosses(source, target, size)
+
+
+@two_racks
+def test_a_policy_is_changed_under_way_and_no_packet_is_lost(cluster: Cluster, declare: Declare) -> None:
+    declare("backend3", **_network(tunnel="auto"))
+    a, b = cluster.container("n1", "backend3"), cluster.container("n2", "backend3")
+    wrapped = []
+    pinging = Pinging(a.namespace, b.address)
+    try:
+        for tunnel in ("always", "auto"):
+            cluster.change("backend3", tunnel=tunnel)
+            cluster.converged("backend3", within=CONVERGED_WITHIN)
+            wrapped.append(_wrapped(cluster.nodes["n1"]))
+    finally:
+        pings = pinging.stop()
+    assert wrapped == [{"10.11.4.0/22", "10.11.8.0/22"}, {"10.11.8.0/22"}]
+    assert pings.lost == 0
+
+
+@filtering
+def test_only_always_crosses_a_filtering_underlay(cluster: Cluster, declare: Declare) -> None:
+    declare("backend1", **_network(tunnel="auto"))
+    a, b = cluster.container("n1", "backend1"), cluster.container("n2", "backend1")
+    assert _wrapped(cluster.nodes["n1"]) == set()
+    assert cluster.ping(a, b).received == 0
+    cluster.change("backend1", tunnel="always")
+    cluster.converged("backend1", within=CONVERGED_WITHIN)
+    assert _wrapped(cluster.nodes["n1"]) == {"10.11.4.0/22"}
+    assert cluster.ping(a, b).lost == 0
+
+
+@ipv6_only
+def test_both_families_cross_an_underlay_without_ipv4(cluster: Cluster, declare: Declare) -> None:
+    declare("backend1", **_network(f"{NET4} {NET6}", tunnel="always"))
+    a, b = (cluster.container(name, "backend1") for name in cluster.nodes)
+    assert {interface.version for interface in b.interfaces} == {4, 6}
+    size = _mtu(cluster.nodes["n1"], "obr_backend1")
+    # The first port of a bridge: for a second its kernel has no link-local address to ask neighbours from.
+    until(lambda: _crosses(a, b, size), what="full packets cross", within=10)
+    assert _crosses(b, a, size)
+
+
+@narrow
+def test_a_declared_mtu_fits_a_narrow_underlay(cluster: Cluster, declare: Declare) -> None:
+    """What a node computes from its own interface is too large for the middle."""
+    declare("backend1", **_network(tunnel="auto"))
+    a, b = cluster.container("n1", "backend1"), cluster.container("n2", "backend1")
+    assert _crosses(a, b, 1300)
+    assert not _crosses(a, b, _mtu(cluster.nodes["n1"], "obr_backend1"))
+    cluster.change("backend1", mtu=1340)
+    cluster.converged("backend1", within=CONVERGED_WITHIN)
+    assert _crosses(cluster.container("n1", "backend1"), cluster.container("n2", "backend1"), 1340)
