@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
+from pyroute2 import IPRoute
+
 from lab.control import Control
 from lab.node import Node
 
@@ -24,11 +26,14 @@ _GROUPS = {"link": 1, "ipv4 address": 5, "ipv4 route": 7}
 
 
 def delete_route(node: Node, destination: str) -> None:
-    node.namespace.run(["ip", "route", "delete", destination])
+    """As another daemon on the node would: through a netlink library that is not ours."""
+    with node.namespace.entered(), IPRoute() as netlink:
+        netlink.route("del", dst=destination)
 
 
 def delete_link(node: Node, name: str) -> None:
-    node.namespace.run(["ip", "link", "delete", name])
+    with node.namespace.entered(), IPRoute() as netlink:
+        netlink.link("del", index=netlink.link_lookup(ifname=name)[0])
 
 
 def flush_firewall(node: Node) -> None:

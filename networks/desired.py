@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from django.db import transaction
 from django.db.models import QuerySet
 from netaddr import IPAddress, valid_ipv4, valid_ipv6
 
@@ -167,6 +168,14 @@ def publish(changed: Iterable[Network]) -> list[Node]:
             news.append(node)
     Node.objects.bulk_update(news, ["desired_version"], batch_size=500)
     return news
+
+
+@transaction.atomic
+def republish() -> None:
+    """Bring everything up to date when the control plane starts: another release may render the same
+    rows differently, and nodes are answered 304 by the stored version."""
+    Cluster.locked()
+    publish(Network.objects.all())
 
 
 def document(node: Node) -> tuple[str, bytes]:

@@ -11,6 +11,7 @@ from django.db.migrations.executor import MigrationExecutor
 from netadmin import embedded_broker, environment
 from netadmin.commandline import Refusing
 from netadmin.processes import ChildEnded, Children
+from networks import desired
 from nodes import brokeraccess, tokens
 
 DEFAULT_BIND = "127.0.0.1:8000"
@@ -47,6 +48,7 @@ class Command(Refusing):
     def handle(self, *args: Any, bind: list[str] | None, broker: bool, **options: Any) -> None:
         addresses = [_address(text) for text in bind or [DEFAULT_BIND]]
         _require_migrated()
+        desired.republish()
         argv = _prepare_broker() if broker else []
         _leave_database()
         try:
