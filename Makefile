@@ -41,9 +41,10 @@ check-contracts:
 	$(BIN)/lint-imports
 
 check-django:
-	NETADMIN_DATA_DIR=$$(mktemp -d) $(BIN)/python manage.py makemigrations --check --dry-run
-	NETADMIN_DATA_DIR=$$(mktemp -d) $(BIN)/python manage.py check --fail-level WARNING
-	NETADMIN_DATA_DIR=$$(mktemp -d) $(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
+	directory=$$(mktemp -d) && trap 'rm -rf "$$directory"' EXIT && export NETADMIN_DATA_DIR="$$directory" && \
+	$(BIN)/python manage.py makemigrations --check --dry-run && \
+	$(BIN)/python manage.py check --fail-level WARNING && \
+	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 
 test-units:
 	$(PYTEST) -m "not tunnel" tests/pure tests/networks tests/api tests/commands tests/umlinux
