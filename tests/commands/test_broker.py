@@ -194,7 +194,7 @@ class TestAway:
             for callback in callbacks:
                 callback()
             assert callbacks
-            assert time.monotonic() - start < 0.8
+            assert time.monotonic() - start < 0.1
         finally:
             os.kill(server.pid, signal.SIGCONT)
         sent()
@@ -207,7 +207,7 @@ class TestAway:
         start = time.monotonic()
         with pytest.raises(OperationalError):
             wakeup.wake_up(["n1"])
-        assert time.monotonic() - start < 0.5
+        assert time.monotonic() - start < 0.2
 
     def test_the_end_of_a_process_waits_a_second_at_most(
         self, environment: Environment, server: "subprocess.Popen[bytes]"
@@ -236,7 +236,7 @@ class TestAway:
             _, log = process.communicate(timeout=30)
             took = time.monotonic() - start
         assert process.returncode == 0
-        assert 0.5 < took < 20
+        assert 0.5 < took < 2.5
         assert "the broker does not answer" in log
 
     def test_sync_says_that_the_broker_is_away(self, refusal: Refusal) -> None:

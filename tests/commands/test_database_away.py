@@ -49,7 +49,7 @@ def test_it_answers_503_meanwhile_and_goes_on_afterwards(tmp_path: Path, databas
             return False
 
     with control.serving("--no-broker", "--bind", host):
-        until(works, what="the control plane serves", within=120)
+        until(works, what="the control plane serves", within=60)
         database.stop()
         for _ in range(3):  # each connection of the pool learns it by itself
             refused = Asked(networks, token)
@@ -59,5 +59,5 @@ def test_it_answers_503_meanwhile_and_goes_on_afterwards(tmp_path: Path, databas
         assert Asked(health).status == 503
         assert Asked(f"http://{host}/login/").status == 200
         database.start()
-        until(works, what="the control plane goes on", within=60)
+        until(works, what="the control plane goes on", within=10)
         assert Asked(health).body == b"ok\n"

@@ -41,7 +41,7 @@ class Broker:
                 "--logfile", str(self.directory / "log"),
             ],
         )  # fmt: skip
-        until(self._answers, what="the broker answers", within=20)
+        until(self._answers, what="the broker answers", within=60)
 
     def kill(self) -> None:
         self.process.kill()

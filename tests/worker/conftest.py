@@ -97,7 +97,7 @@ class Process:
     def said(self) -> str:
         return self.log.read_text()
 
-    def says(self, text: str, within: float = 30) -> None:
+    def says(self, text: str, within: float = 10) -> None:
         until(lambda: text in self.said() or not self.alive, what=f"the worker says {text!r}", within=within)
         assert text in self.said()
 
@@ -105,12 +105,12 @@ class Process:
         self._process.kill()
         self._process.wait()
 
-    def stop(self, within: float = 30) -> int:
+    def stop(self, within: float = 10) -> int:
         """SIGTERM; the exit status."""
         self._process.send_signal(signal.SIGTERM)
         return self.ended(within)
 
-    def ended(self, within: float = 30) -> int:
+    def ended(self, within: float = 10) -> int:
         return self._process.wait(within)
 
 

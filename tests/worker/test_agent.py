@@ -53,7 +53,7 @@ def agent(node: Node, plane: ControlPlane, runs: Runs) -> Iterator[Agent]:
         with watch:
             agent = Agent(node.settings, watch)
             agent.start()
-            until(lambda: plane.reports, what="the first report", within=20)
+            until(lambda: plane.reports, what="the first report", within=60)
             yield agent
             runs.go.set()
             agent.stop()
@@ -71,7 +71,7 @@ def listening(node: Node, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> It
         with node.namespace.entered():
             listener.start()
         listeners.append(listener)
-        until(lambda: broker.listeners() == 1, what="Celery listens", within=20)
+        until(lambda: broker.listeners() == 1, what="Celery listens", within=60)
 
     yield start
     for listener in listeners:
@@ -96,28 +96,28 @@ def test_a_wake_up_does_not_wait_behind_a_run(
     count, fetches = runs.count, plane.fetches
     runs.go.clear()
     node.ip("route del 10.11.2.0/24")
-    until(lambda: runs.count == count + 1, what="a run begins", within=20)
+    until(lambda: runs.count == count + 1, what="a run begins", within=5)
     declare(plane, documents.body(documents.backend(peers=5)))
     for _ in range(3):
         broker.wake()
-    until(lambda: broker.waiting() == 0, what="all wake-ups are taken", within=20)
-    until(lambda: plane.fetches > fetches, what="the document is fetched", within=20)
+    until(lambda: broker.waiting() == 0, what="all wake-ups are taken", within=2)
+    until(lambda: plane.fetches > fetches, what="the document is fetched", within=2)
     assert runs.count == count + 1
     runs.go.set()
-    until(lambda: "10.11.5.0/24" in node.routes(), what="the next run", within=20)
+    until(lambda: "10.11.5.0/24" in node.routes(), what="the next run", within=5)
 
 
 def test_what_happens_during_a_run_is_one_more_run(agent: Agent, runs: Runs, node: Node) -> None:
     count = runs.count
     runs.go.clear()
     node.ip("route del 10.11.2.0/24")
-    until(lambda: runs.count == count + 1, what="a run begins", within=20)
+    until(lambda: runs.count == count + 1, what="a run begins", within=5)
     for number in range(20):
         agent.look()
         node.ip(f"route add 10.20.{number}.0/24 via 10.0.0.2")
     runs.go.set()
-    until(lambda: node.routes() == BOTH, what="the route is back", within=20)
-    until(lambda: runs.count >= count + 1, what="the run for the rest", within=20)
+    until(lambda: node.routes() == BOTH, what="the route is back", within=5)
+    until(lambda: runs.count >= count + 1, what="the run for the rest", within=5)
     assert runs.count <= count + 3
 
 
@@ -126,23 +126,23 @@ def test_a_run_that_fails_is_reported_and_tried_again(
 ) -> None:
     runs.fail = RuntimeError("the kernel is on holiday")
     node.ip("route del 10.11.2.0/24")
-    until(lambda: plane.reports[-1].outcome == "failed", what="the report of the failure", within=20)
+    until(lambda: plane.reports[-1].outcome == "failed", what="the report of the failure", within=5)
     (finding,) = plane.reports[-1].findings
     assert (finding.code, finding.why) == ("failed", "RuntimeError: the kernel is on holiday")
     assert any(record.exc_info for record in caplog.records)
     runs.fail = None
-    until(lambda: node.routes() == BOTH, what="the route is back", within=20)
-    until(lambda: plane.reports[-1].outcome != "failed", what="the report that it is well again", within=20)
+    until(lambda: node.routes() == BOTH, what="the route is back", within=5)
+    until(lambda: plane.reports[-1].outcome != "failed", what="the report that it is well again", within=5)
 
 
 def test_what_the_kernel_refuses_is_left_reported_and_tried_again(
     agent: Agent, node: Node, plane: ControlPlane
 ) -> None:
     node.ip("link set eth0 down")
-    until(lambda: plane.reports[-1].outcome == "failed" or not node.routes(), what="trouble", within=20)
+    until(lambda: plane.reports[-1].outcome == "failed" or not node.routes(), what="trouble", within=5)
     node.ip("link set eth0 up")
-    until(lambda: node.routes() == BOTH, what="the routes are back", within=20)
-    until(lambda: plane.reports[-1].findings == (), what="the report that all is well", within=20)
+    until(lambda: node.routes() == BOTH, what="the routes are back", within=5)
+    until(lambda: plane.reports[-1].findings == (), what="the report that all is well", within=5)
 
 
 def test_a_second_try_is_no_drift(agent: Agent, node: Node, plane: ControlPlane) -> None:
@@ -152,10 +152,10 @@ def test_a_second_try_is_no_drift(agent: Agent, node: Node, plane: ControlPlane)
     adopted["ranges"], adopted["subnets"], adopted["peers"] = ["10.12.0.0/16"], ["10.12.1.0/24"], []
     version = declare(plane, documents.body(documents.backend(), adopted))
     agent.look()
-    until(lambda: plane.reports[-1].version == version, what="the new version", within=20)
+    until(lambda: plane.reports[-1].version == version, what="the new version", within=5)
     assert [finding.code for finding in plane.reports[-1].findings] == ["no-device"]
     node.ip("link set late name obr_late")
-    until(lambda: plane.reports[-1].findings == (), what="the network is built", within=20)
+    until(lambda: plane.reports[-1].findings == (), what="the network is built", within=5)
 
 
 def test_a_fight_is_slowed_down_and_said(agent: Agent, node: Node, plane: ControlPlane) -> None:
@@ -165,4 +165,4 @@ def test_a_fight_is_slowed_down_and_said(agent: Agent, node: Node, plane: Contro
         return any(finding.code == "damped" for finding in plane.reports[-1].findings)
 
     until(damped, what="the report says damped", within=20)
-    until(lambda: node.routes() == BOTH, what="it is still repaired", within=20)
+    until(lambda: node.routes() == BOTH, what="it is still repaired", within=5)

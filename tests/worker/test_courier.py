@@ -60,7 +60,7 @@ def test_one_that_is_known_wakes_nobody_but_after_a_wake_up(
     courier.ask("start")
     woken.next()
     courier.ask("timer")
-    until(lambda: plane.fetches == 2, what="the second fetch", within=20)
+    until(lambda: plane.fetches == 2, what="the second fetch", within=5)
     courier.ask("wake-up")
     assert woken.next() == {"wake-up"}
     assert woken.empty()
@@ -131,11 +131,11 @@ def test_a_cache_that_cannot_be_written_is_a_finding_and_no_obstacle(
 def test_only_the_newest_report_is_told_and_no_change_is_lost(courier: Courier, plane: ControlPlane) -> None:
     plane.answer = Answer(503)
     courier.post(_report(1, "add a"))
-    until(lambda: plane.requests, what="a first attempt", within=20)
+    until(lambda: plane.requests, what="a first attempt", within=5)
     courier.post(_report(2, "add b"))
     courier.post(_report(3))
     plane.answer = None
-    until(lambda: plane.reports, what="the report", within=20)
+    until(lambda: plane.reports, what="the report", within=10)
     (report,) = plane.reports
     assert (report.sequence, report.outcome, report.changes) == (3, "applied", ("add a", "add b"))
 
@@ -146,20 +146,20 @@ def test_reports_keep_a_distance_but_for_the_first_of_a_version(
     start = time.monotonic()
     for sequence, version in enumerate(("a", "b", "c")):
         courier.post(_report(sequence, version=version))
-        until(lambda: len(plane.reports) == sequence + 1, what="the report", within=20)  # noqa: B023
+        until(lambda: len(plane.reports) == sequence + 1, what="the report", within=5)  # noqa: B023
     assert time.monotonic() - start < BETWEEN_REPORTS
     courier.post(_report(4, version="c"))
-    until(lambda: len(plane.reports) == 4, what="the report", within=20)
+    until(lambda: len(plane.reports) == 4, what="the report", within=5)
     assert time.monotonic() - start > BETWEEN_REPORTS
 
 
 def test_a_report_that_is_refused_is_not_sent_again(courier: Courier, plane: ControlPlane) -> None:
     plane.answer = Answer(400)
     courier.post(_report(1))
-    until(lambda: plane.requests, what="the attempt", within=20)
+    until(lambda: plane.requests, what="the attempt", within=5)
     plane.answer = None
     courier.post(_report(2))
-    until(lambda: plane.reports, what="the next report", within=20)
+    until(lambda: plane.reports, what="the next report", within=5)
     assert [report.sequence for report in plane.reports] == [2]
 
 
@@ -168,7 +168,7 @@ def test_a_wake_up_does_not_wait_for_the_end_of_a_back_off(
 ) -> None:
     plane.answer = Answer(503, {"Retry-After": "60"})
     courier.ask("start")
-    until(lambda: plane.fetches == 1, what="a first attempt", within=20)
+    until(lambda: plane.fetches == 1, what="a first attempt", within=5)
     plane.answer = None
     start = time.monotonic()
     courier.ask("wake-up")
