@@ -25,7 +25,7 @@ from nodes.models import Cluster, Node, Report
 MISSED_LOOKS = 3
 """A node that missed so many looks is called silent."""
 WORST_FIRST = ("problem", "silent", "new", "converging", "converged")
-BULKY = ("interfaces", "leases", "files", "capabilities", "last_plan")
+BULKY = ("interfaces", "leases", "files", "capabilities", "last_plan", "foreign")
 """Columns of a report that say nothing about convergence: not read for lists of nodes."""
 
 

@@ -63,6 +63,9 @@ class Snapshot:
                 "node": node.name,
                 "addresses": underlay(node, None),
                 "look_interval": self.cluster.look_interval,
+                "probe_interval": self.cluster.probe_interval,
+                "confirm": self.cluster.confirm_seconds,
+                "attempt": node.attempt,
                 "cni": {
                     "plugins": node.cni_plugins or self.cluster.cni_plugins,
                     "config": node.cni_config or self.cluster.cni_config,

@@ -17,6 +17,7 @@ class Type(models.TextChoices):
     ROUTED_BRIDGE = "routed_bridge", "routed bridge: a segment per node, routes between them"
     WEAVE = "weave", "weave: a file for the weave plugin"
     LOOPBACK = "loopback", "loopback"
+    CNI = "cni", "cni: any other plugin, by a configuration list of your own"
 
 
 BRIDGES = (Type.BRIDGE, Type.ROUTED_BRIDGE)
@@ -75,6 +76,10 @@ class Network(models.Model):
     public = models.BooleanField(default=False, help_text="Traffic that leaves is not masqueraded.")
     mtu = models.PositiveIntegerField(
         null=True, blank=True, help_text="Bytes; empty: what underlay and tunnels of every node carry."
+    )
+    template = models.TextField(
+        blank=True,
+        help_text="Of type cni: the CNI configuration list as JSON, with placeholders for what differs.",
     )
     comment = models.CharField(max_length=255, blank=True)
     tags = models.JSONField(default=list, blank=True)

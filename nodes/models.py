@@ -25,6 +25,14 @@ class Cluster(models.Model):
     look_interval = models.PositiveIntegerField(
         default=30, help_text="Seconds between two looks of a node when nothing else triggers one."
     )
+    probe_interval = models.PositiveIntegerField(
+        default=30, help_text="Seconds between two rounds of a node's probes; 0: no probes."
+    )
+    confirm_seconds = models.PositiveIntegerField(
+        default=30,
+        help_text="A node that does not reach the control plane for so long after a change takes it back; "
+        "0: never.",
+    )
     version = models.PositiveIntegerField(default=1, editable=False)
 
     class Meta:
@@ -66,6 +74,14 @@ class Node(models.Model):
         editable=False,
         help_text="Addresses (with prefix length) of its interfaces that are not ours: MTU of the interface.",
     )
+    attempt = models.PositiveIntegerField(
+        default=0,
+        editable=False,
+        help_text="Part of its document: growing makes a version that was rolled back a new one.",
+    )
+    questions = models.PositiveIntegerField(
+        default=0, editable=False, help_text="How many questions wait for its answer."
+    )
 
     class Meta:
         ordering = ["position"]
@@ -91,9 +107,49 @@ class Report(models.Model):
     capabilities = models.JSONField()
     last_plan = models.JSONField(help_text="What the last apply that changed something carried out.")
     last_plan_at = models.DateTimeField(null=True)
+    probes = models.JSONField(default=list)
+    foreign = models.JSONField(default=dict)
+    refused = models.CharField(max_length=64, blank=True)
 
     def __str__(self) -> str:
         return f"report of {self.node_id} at {self.received}"
+
+
+class Operation(models.Model):
+    """What nodes were asked together: a plan of a draft, the way of a packet. Nothing is changed by it."""
+
+    kind = models.CharField(max_length=16, help_text="plan or explain.")
+    subject = models.CharField(max_length=255, help_text="The network, or the two addresses.")
+    by = models.CharField(max_length=150)
+    at = models.DateTimeField(auto_now_add=True)
+    deadline = models.DateTimeField(help_text="Who has not answered by then is not waited for.")
+    asked: Any = models.JSONField(help_text="What was asked for, as it was given.")
+    shared: Any = models.JSONField(default=dict, help_text="Parts of the questions that all nodes share.")
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.subject}"
+
+
+class Question(models.Model):
+    """The part of an operation that one node answers."""
+
+    operation = models.ForeignKey(Operation, models.CASCADE, related_name="questions")
+    node = models.ForeignKey(Node, models.CASCADE, related_name="+")
+    body: Any = models.JSONField()
+    answer: Any = models.JSONField(null=True)
+    answered = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["node__position"]
+        constraints = [
+            models.UniqueConstraint(fields=["operation", "node"], name="one_question_per_node"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.operation} at {self.node}"
 
 
 class Token(models.Model):

@@ -41,6 +41,9 @@ def accept(node: Node, said: wire.Report) -> bool:
         capabilities=said.capabilities,
         last_plan=list(said.changes) if said.changes or held is None else held.last_plan,
         last_plan_at=now if said.changes else (held.last_plan_at if held else None),
+        probes=[asdict(probed) for probed in said.probes],
+        foreign=said.foreign,
+        refused=said.refused,
     )
     row.save(force_insert=held is None)
     Node.objects.filter(pk=node.pk).update(

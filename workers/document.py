@@ -2,7 +2,8 @@
 
     {"format": 1,
      "version": sha256 of the canonical head,
-     "head": {"cluster", "node", "addresses", "look_interval", "cni", "ranges",
+     "head": {"cluster", "node", "addresses", "look_interval", "probe_interval", "confirm",
+              "attempt", "cni", "ranges",
               "networks": [{"name", ..., "peers": sha256 of the canonical peer list}]},
      "peers": {sha256: [{"node", "addresses", "gateways", "subnets"}, ...]}}
 
@@ -77,6 +78,8 @@ class DesiredNetwork:
     tunnel: str
     tunnel_mode: str
     peers: tuple[Peer, ...] = field(default=(), repr=False)
+    conf: str = field(default="", repr=False)
+    """Of type ``cni``: the configuration list as JSON, its placeholders filled in for this node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,10 @@ class Document:
     ranges: tuple[str, ...]
     """CIDRs of every network of the cluster: traffic to them is not masqueraded."""
     networks: tuple[DesiredNetwork, ...]
+    probe_interval: float = 0.0
+    """Seconds between two rounds of probes; 0: none."""
+    confirm: float = 0.0
+    """Seconds to reach the control plane in after a change, or it is rolled back; 0: never."""
 
 
 def canonical(value: Any) -> bytes:
@@ -156,6 +163,9 @@ def _document(version: str, head: dict[str, Any], peers: dict[str, tuple[Peer, .
         cni_config=head["cni"]["config"],
         ranges=tuple(head["ranges"]),
         networks=tuple(_network(network, peers) for network in head["networks"]),
+        # A document that an earlier release cached has none of these.
+        probe_interval=float(head.get("probe_interval", 0)),
+        confirm=float(head.get("confirm", 0)),
     )
 
 
@@ -175,4 +185,5 @@ def _network(raw: dict[str, Any], peers: dict[str, tuple[Peer, ...]]) -> Desired
         tunnel=raw["tunnel"],
         tunnel_mode=raw["tunnel_mode"],
         peers=peers[raw["peers"]] if raw["peers"] else (),
+        conf=raw.get("conf", ""),
     )

@@ -15,7 +15,10 @@ MAX_BYTES = 16 * 1024 * 1024
 LONGEST_VERSION = 64
 """Of a SHA-256 in hexadecimal."""
 MOST_ROUTES = 2**31 - 1
-OUTCOMES = ("applied", "unchanged", "failed", "no-document")
+OUTCOMES = ("applied", "unchanged", "failed", "no-document", "rolled-back")
+PAIR_STATES = ("up", "mtu", "down", "pending")
+MOST_PAIRS = 64
+"""Peers of a network up to which every pair is told; beyond, those that are not up, as many at most."""
 
 
 class ReportError(ValueError):
@@ -69,6 +72,49 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
+class Pair:
+    """What crossed to one peer of a network, in one family."""
+
+    peer: str
+    """Its node name."""
+    state: str
+    """``up``; ``mtu``: small packets pass, full ones are lost; ``down``; ``pending``: not known yet."""
+    loss: float = 0.0
+    """Of the small packets of the last round, from 0 to 1."""
+    rtt: float = 0.0
+    """Milliseconds, the median of the small packets; 0: none came back."""
+    largest: int = 0
+    """Bytes of the largest packet with DF that passed; 0: none."""
+    at: float = 0.0
+    """When it was probed last, seconds since 1970."""
+    code: str = ""
+    """Why it is not up, short and stable: ``no-route``, ``blocked``, ``mtu``, ``peer-down`` ..."""
+    why: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What probes through the data path of a network found, in one family."""
+
+    network: str
+    family: int
+    """4 or 6."""
+    peers: int
+    """How many there are; ``up``, ``mtu``, ``down`` and ``pending`` add up to it."""
+    up: int
+    mtu: int
+    down: int
+    pending: int
+    size: int
+    """Bytes of a full packet."""
+    rtt: float = 0.0
+    """Milliseconds, the median over the peers that are up."""
+    pairs: tuple[Pair, ...] = ()
+    """All peers if they are at most ``MOST_PAIRS``, else at most so many that are not up."""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     node: str
     sequence: int
@@ -90,6 +136,12 @@ class Report:
     """``kernel``, ``worker``, ``python``, ``plugins`` (names), ``cni_plugins``, ``cni_config``."""
     milliseconds: float = 0.0
     """From the start of the look to the end of the apply."""
+    probes: tuple[Probed, ...] = ()
+    """By network and family."""
+    foreign: dict[str, str] = field(default_factory=dict)
+    """CNI configuration files of others: path to the network name in it."""
+    refused: str = ""
+    """Version that was rolled back because it cut the node off; it is not tried again. Empty: none."""
 
 
 def dump(report: Report) -> bytes:
@@ -112,8 +164,9 @@ def parse(body: bytes) -> Report:
     report: Report = _read(Report, raw, "report")
     if report.outcome not in OUTCOMES:
         raise ReportError(f"outcome={report.outcome}: is none of {', '.join(OUTCOMES)}")
-    if len(report.version) > LONGEST_VERSION:
-        raise ReportError("version: is longer than a version is")
+    for name in ("version", "refused"):
+        if len(getattr(report, name)) > LONGEST_VERSION:
+            raise ReportError(f"{name}: is longer than a version is")
     if not 0 <= report.routes <= MOST_ROUTES:
         raise ReportError(f"routes={report.routes}: is no number of routes")
     for lease in report.leases:
