@@ -122,7 +122,7 @@ class NodeAdmin(ThroughVerbs):
 class ClusterAdmin(ThroughVerbs):
     form = ClusterForm
     write_role = roles.ADMIN
-    list_display = ("name", "look_interval")
+    list_display = ("name", "look_interval", "probe_interval", "confirm_seconds")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -11,8 +11,10 @@ from networks.models import Network
 from nodes import events, wakeup
 from nodes.models import Cluster
 
-FIELDS = ("name", "dns", "allowed_networks", "cni_plugins", "cni_config", "look_interval")
-LOOK_INTERVAL = (1, 3600)
+SECONDS = {"look_interval": (1, 3600), "probe_interval": (0, 3600), "confirm_seconds": (0, 3600)}
+"""Fields that are times: the least and the most."""
+NEVER = {"probe_interval": "; 0: no probes", "confirm_seconds": "; 0: nothing is taken back"}
+FIELDS = ("name", "dns", "allowed_networks", "cni_plugins", "cni_config", *SECONDS)
 
 
 @transaction.atomic
@@ -47,17 +49,21 @@ def _faults(cluster: Cluster) -> list[Fault]:
         faults += rules.cidr_faults("allowed_networks", str(text))
     for field in ("cni_plugins", "cni_config"):
         faults += rules.directory_faults(field, getattr(cluster, field))
-    shortest, longest = LOOK_INTERVAL
-    if not shortest <= cluster.look_interval <= longest:
-        faults.append(
-            Fault(
-                "look_interval",
-                str(cluster.look_interval),
-                "is out of range",
-                f"Use {shortest} to {longest} seconds",
-            )
-        )
+    faults += _wrong_times(cluster)
     return faults or _outside(cluster)
+
+
+def _wrong_times(cluster: Cluster) -> list[Fault]:
+    return [
+        Fault(
+            field,
+            str(value),
+            "is out of range",
+            f"Use {shortest} to {longest} seconds{NEVER.get(field, '')}",
+        )
+        for field, (shortest, longest) in SECONDS.items()
+        if not shortest <= (value := getattr(cluster, field)) <= longest
+    ]
 
 
 def _outside(cluster: Cluster) -> list[Fault]:

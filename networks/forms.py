@@ -257,6 +257,8 @@ class ClusterForm(VerbForm):
     cni_plugins = _line("Directory of the CNI plugins")
     cni_config = _line("Directory of the CNI files")
     look_interval = Number(label="Look interval", help_text=_help(Cluster, "look_interval"))
+    probe_interval = Number(label="Probe interval", help_text=_help(Cluster, "probe_interval"))
+    confirm_seconds = Number(label="Time to confirm", help_text=_help(Cluster, "confirm_seconds"))
 
     class Meta:
         model = Cluster
@@ -268,8 +270,11 @@ class ClusterForm(VerbForm):
 
     def given(self) -> dict[str, Any]:
         """Keyword arguments of the cluster's verb."""
-        left_out = {"version"} | ({"look_interval"} if self.cleaned_data["look_interval"] is None else set())
-        return {name: value for name, value in self.cleaned_data.items() if name not in left_out}
+        return {
+            name: value
+            for name, value in self.cleaned_data.items()
+            if name != "version" and value is not None
+        }
 
 
 class GoingForm(forms.Form):

@@ -109,6 +109,8 @@ CLUSTER: Mapping[str, Option] = {
     "cluster.name": Option("name", str),
     "cluster.dns": Option("dns", words, _joined),
     "cluster.look_interval": Option("look_interval", _number),
+    "cluster.probe_interval": Option("probe_interval", _number),
+    "cluster.confirm": Option("confirm_seconds", _number),
     "cni.plugins": Option("cni_plugins", str),
     "cni.config": Option("cni_config", str),
     "node.allowed_networks": Option("allowed_networks", words, _joined),

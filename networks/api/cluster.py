@@ -29,6 +29,14 @@ class ClusterSerializer(rest.Resource):
     look_interval = serializers.IntegerField(
         required=False, help_text="Seconds between two looks of a node when nothing else triggers one."
     )
+    probe_interval = serializers.IntegerField(
+        required=False, help_text="Seconds between two rounds of a node's probes; 0: no probes."
+    )
+    confirm_seconds = serializers.IntegerField(
+        required=False,
+        help_text="A node that does not reach the control plane for so long after a change takes it back; "
+        "0: never.",
+    )
     version = serializers.IntegerField(read_only=True, help_text="Also the ETag; give it in If-Match.")
 
 

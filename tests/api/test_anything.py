@@ -140,7 +140,18 @@ class Anything(TestCase):
 
     @ALL
     @given(
-        st.sampled_from(["name", "dns", "allowed_networks", "cni_plugins", "cni_config", "look_interval"]),
+        st.sampled_from(
+            [
+                "name",
+                "dns",
+                "allowed_networks",
+                "cni_plugins",
+                "cni_config",
+                "look_interval",
+                "probe_interval",
+                "confirm_seconds",
+            ]
+        ),
         JSON,
     )
     def test_the_cluster(self, field: str, value: Any) -> None:

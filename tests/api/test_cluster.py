@@ -26,6 +26,8 @@ def test_it_has_defaults(vera: Client) -> None:
         "cni_plugins": "/usr/lib/cni",
         "cni_config": "/etc/cni/net.d",
         "look_interval": 30,
+        "probe_interval": 30,
+        "confirm_seconds": 30,
         "version": 1,
     }
 
@@ -52,6 +54,14 @@ def test_it_changes_nothing_when_it_is_so_already(ada: Client) -> None:
     assert ada.patch(URL, {"look_interval": 30}).json()["version"] == 1
 
 
+def test_probes_and_taking_back_can_be_switched_off(ada: Client) -> None:
+    off = {"probe_interval": 0, "confirm_seconds": 0}
+    response = ada.patch(URL, off)
+    assert (response.status_code, {name: response.json()[name] for name in off}) == (200, off)
+    refused = ada.patch(URL, {"probe_interval": 86400}).json()["detail"]
+    assert refused == "probe_interval=86400: is out of range. Use 0 to 3600 seconds; 0: no probes"
+
+
 @pytest.mark.parametrize(
     ("given", "field"),
     [
@@ -63,6 +73,8 @@ def test_it_changes_nothing_when_it_is_so_already(ada: Client) -> None:
         ({"cni_plugins": ""}, "cni_plugins"),
         ({"look_interval": 0}, "look_interval"),
         ({"look_interval": 10**30}, "look_interval"),
+        ({"probe_interval": -1}, "probe_interval"),
+        ({"confirm_seconds": 3601}, "confirm_seconds"),
         ({"look_intervall": 5}, "look_intervall"),
     ],
 )

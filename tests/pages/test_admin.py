@@ -107,6 +107,8 @@ def test_the_cluster_is_changed_by_its_verb(ada: Client) -> None:
         "cni_plugins": "/usr/lib/cni",
         "cni_config": "/etc/cni/net.d",
         "look_interval": "10",
+        "probe_interval": "0",
+        "confirm_seconds": "",
         "version": "1",
     }
     path = "/admin/nodes/cluster/1/change/"
@@ -116,6 +118,7 @@ def test_the_cluster_is_changed_by_its_verb(ada: Client) -> None:
     assert ada.post(path, given).status_code == 302
     cluster = Cluster.current()
     assert (cluster.name, cluster.dns, cluster.look_interval) == ("shop", ["192.0.2.53"], 10)
+    assert (cluster.probe_interval, cluster.confirm_seconds) == (0, 30)
     assert Event.objects.filter(kind="cluster", actor="ada").exists()
 
 
