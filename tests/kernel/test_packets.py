@@ -12,6 +12,7 @@ import pytest
 
 from lab.containers import Chain, Container
 from lab.namespaces import Namespace
+from lab.pings import ping
 from tests.documents import bridge, document, loopback, peer, routed, routed6
 from tests.kernel.node import Node
 from workers.document import DesiredNetwork
@@ -80,6 +81,20 @@ def test_a_container_is_seen(
     container = _attach(node, network.name)
     try:
         assert _source_seen(container, outside, address) == seen
+    finally:
+        container.delete()
+
+
+@pytest.mark.parametrize("network", [BOTH, routed6(peers=BOTH.peers)], ids=["both families", "IPv6 only"])
+def test_the_first_packet_to_the_first_container_arrives(
+    node: Node, outside: Namespace, network: DesiredNetwork
+) -> None:
+    """A bridge that just got its first port has no link-local address of the kernel's yet to ask neighbours from."""
+    node.converge(document(network))
+    container = _attach(node, network.name)
+    try:
+        (six,) = (str(one.ip) for one in container.interfaces if one.version == 6)
+        assert ping(outside, six, count=3, within=0.5).lost == 0
     finally:
         container.delete()
 

@@ -15,7 +15,7 @@ from workers.changes import Owned
 from workers.cni.confs import Conf
 from workers.document import DesiredNetwork, Document, Peer
 from workers.host import Held, Host, Link
-from workers.kernel.addresses import Address
+from workers.kernel.addresses import LINK_LOCAL, Address
 from workers.kernel.firewall import Firewall
 from workers.kernel.links import Bridge, Up
 from workers.kernel.routes import Route
@@ -42,7 +42,8 @@ VIEWPOINTS = [
 def test_it_wants_the_bridges_of_the_reference(case: dict[str, Any], node: str) -> None:
     objects, _ = _wanted(case, node)
     macs = {one.name: one.mac or None for one in objects if isinstance(one, Bridge)}
-    addresses = {one.device: one.address for one in objects if isinstance(one, Address)}
+    held = [one for one in objects if isinstance(one, Address) and one.address != LINK_LOCAL]
+    addresses = {one.device: one.address for one in held}
     bridges = {device: {"address": addresses[device], "mac": macs.get(device)} for device in addresses}
     assert bridges == case["expect"][node]["bridges"]
 
@@ -146,6 +147,19 @@ def test_it_wants_nothing_of_an_empty_document() -> None:
     assert wanted(document(), host(), settings()) == ([], [])
 
 
+@pytest.mark.parametrize(
+    "network",
+    [pytest.param(routed(), id="IPv4 only"), pytest.param(routed6(device="br7", adopted=True), id="adopted")],
+)
+def test_it_wants_no_address_of_the_link(network: DesiredNetwork) -> None:
+    """The operator's own bridge is his."""
+    own = Link(7, "br7", "bridge", "02:00:00:00:00:07", 1500, True)
+    objects, _ = wanted(document(network), host(own), settings())
+    held = [one.address for one in objects if isinstance(one, Address)]
+    assert held
+    assert LINK_LOCAL not in held
+
+
 def test_it_wants_one_bridge_with_both_families() -> None:
     both = routed(
         ranges=("10.11.0.0/16", "fd10::/112"), subnets=("10.11.0.0/22", "fd10::/120"), peers=peers(1)
@@ -153,7 +167,8 @@ def test_it_wants_one_bridge_with_both_families() -> None:
     objects, findings = wanted(document(both), host(), settings())
     assert not findings
     assert _kinds(objects, Bridge) == [Bridge("obr_backend1", "0a:58:0a:0b:00:01", 1500, 28257)]
-    assert [one.address for one in objects if isinstance(one, Address)] == ["10.11.0.1/22", "fd10::1/120"]
+    held = [one.address for one in objects if isinstance(one, Address)]
+    assert held == ["10.11.0.1/22", "fd10::1/120", "fe80::1/64"]
     (conf,) = [json.loads(one.content) for one in objects if isinstance(one, Conf)]
     ipam = conf["plugins"][0]["ipam"]
     assert ipam["ranges"] == [[{"subnet": "10.11.0.0/22"}], [{"subnet": "fd10::/120"}]]

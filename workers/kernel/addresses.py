@@ -2,7 +2,10 @@
 
 IPv6 addresses skip duplicate address detection: the segment belongs to one node, and on a
 bridge with a pinned MAC and no port yet the detection never ends, so that the address
-would stay tentative and unreachable (RFC 4862, 5.4).
+would stay tentative and unreachable (RFC 4862, 5.4). For the same reason a bridge of ours has a
+link-local address from the start: the kernel gives it one with the first port and looks for
+duplicates for a second or two, in which it asks for no neighbour, and packets to the first
+container are lost.
 
 IPv4 tells addresses of a device apart by address and prefix length, IPv6 by the address
 alone; there a new prefix length means taking the address away first.
@@ -29,6 +32,8 @@ from workers.kernel.messages import (
 
 ADDRESS, LOCAL, PROTO = 1, 2, 11
 NODAD = 0x02
+LINK_LOCAL = "fe80::1/64"
+"""The same on every bridge: it means something on that link only, and no container is given it."""
 DUMP = Request(Type.GETADDR, Flag.DUMP, ADDRESS_HEADER.pack(0, 0, 0, 0, 0))
 
 
@@ -55,8 +60,11 @@ class Address:
 
 
 def wanted(network: DesiredNetwork, protocol: int) -> list[Address]:
-    """The bridge's address in each of the node's subnets."""
-    return [Address(network.device, first_address(cidr), protocol, network.name) for cidr in network.subnets]
+    """The bridge's address in each of the node's subnets; in IPv6 one of the link too, on our own bridge."""
+    wanted = [first_address(cidr) for cidr in network.subnets]
+    if not network.adopted and any(family(one) == INET6 for one in wanted):
+        wanted.append(LINK_LOCAL)
+    return [Address(network.device, one, protocol, network.name) for one in wanted]
 
 
 def decode(body: bytes) -> tuple[int, Held]:
