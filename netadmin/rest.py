@@ -5,6 +5,7 @@ carried out only on that version (412 else), one without on whatever is there.
 """
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 NAME = "[a-z0-9][a-z0-9_-]{0,62}"
 """Names as they stand in an address; anything else is no address of ours (404)."""
+NUMBER = "[0-9]{1,18}"
+"""Of a row: at most 64 bits."""
 RETRY_SECONDS = 2
 SHOWN = 200
 """Characters of a refused value that are sent back."""
@@ -98,6 +101,16 @@ def forced(request: Request) -> bool:
     if text not in ("true", "false"):
         raise Problem(Fault("force", text, "is neither true nor false", "Leave it out, or use force=true"))
     return text == "true"
+
+
+def seconds_to_wait(request: Request, most: float) -> float:
+    """``?wait=SECONDS``: how long the answer may take if that makes it a whole one."""
+    text = request.query_params.get("wait", "0")
+    if not re.fullmatch(r"\d{1,4}(\.\d{1,6})?", text) or float(text) > most:
+        raise Problem(
+            Fault("wait", text, f"is no number of seconds from 0 to {most:g}", "Give one, like wait=5")
+        )
+    return float(text)
 
 
 def respond(error: Exception, context: dict[str, Any]) -> Response | None:

@@ -12,18 +12,15 @@ it reports no finding. A network has converged when all its nodes have.
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
 from django.db.models import Count, Q
-from django.utils import timezone
 
 from networks.models import Allocation, Learnt, Network
-from nodes.models import Cluster, Node, Report
+from nodes import members
+from nodes.models import Node, Report
 
-MISSED_LOOKS = 3
-"""A node that missed so many looks is called silent."""
 WORST_FIRST = ("problem", "silent", "new", "converging", "converged")
 BULKY = ("interfaces", "leases", "files", "capabilities", "last_plan", "foreign")
 """Columns of a report that say nothing about convergence: not read for lists of nodes."""
@@ -110,15 +107,10 @@ class NetworkState:
 
 def node_states(nodes: Any = None) -> list[NodeState]:
     """The nodes (a queryset, or all), in cluster order, their reports without what is bulky. Two queries."""
-    interval = Cluster.current().look_interval
-    limit = timezone.now() - timedelta(seconds=MISSED_LOOKS * interval)
+    since = members.heard_since()
     found = (Node.objects.all() if nodes is None else nodes).select_related("report")
     found = found.defer(*(f"report__{column}" for column in BULKY))
-    return [NodeState(node, getattr(node, "report", None), _silent(node.last_seen, limit)) for node in found]
-
-
-def _silent(last_seen: datetime | None, limit: datetime) -> bool:
-    return last_seen is None or last_seen < limit
+    return [NodeState(node, getattr(node, "report", None), members.is_silent(node, since)) for node in found]
 
 
 def network_states(networks: Any = None, nodes: list[NodeState] | None = None) -> list[NetworkState]:

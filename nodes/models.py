@@ -139,7 +139,13 @@ class Question(models.Model):
     operation = models.ForeignKey(Operation, models.CASCADE, related_name="questions")
     node = models.ForeignKey(Node, models.CASCADE, related_name="+")
     body: Any = models.JSONField()
+    state = models.CharField(
+        max_length=8,
+        default="waiting",
+        help_text="waiting, answered, failed, or silent: it was not waited for.",
+    )
     answer: Any = models.JSONField(null=True)
+    why = models.TextField(blank=True, help_text="What kept it from answering.")
     answered = models.DateTimeField(null=True)
 
     class Meta:

@@ -5,8 +5,11 @@
     document, wake-up (courier) ---------------+
                                  ^                        |
                 control plane <--+-- courier <------------+
+                      ^              | questions wait
+                      +-- answers <--+
 
-A run never waits for HTTP and HTTP never for a run: the courier has its own thread. What
+A run never waits for HTTP and HTTP never for a run: the courier has its own thread, and so have
+the answers to questions. What
 happens while a run is under way coalesces to one more. A run that fails is reported and
 tried again; the thread goes on for as long as the process does.
 """
@@ -19,6 +22,7 @@ from collections.abc import Hashable
 from pathlib import Path
 
 from workers import reporting
+from workers.answers import Answers
 from workers.cache import Cache, CacheError
 from workers.changes import Change
 from workers.cni.store import Store
@@ -55,7 +59,10 @@ class Agent(threading.Thread):
         self._store = Store(settings.cni_store)
         self._damping = Damping()
         cached = self._restored()
-        self._courier = Courier(Control(settings), self._cache, cached, lambda reasons: watch.wake(*reasons))
+        self._answers = Answers(settings, lambda: self._courier.desired.document)
+        self._courier = Courier(
+            Control(settings), self._cache, cached, lambda reasons: watch.wake(*reasons), self._answers.ask
+        )
         self._applied = cached.version
         """The version of which a difference is drift: applied before, here or by an earlier process."""
         self._left: set[Hashable] = set()
@@ -75,10 +82,12 @@ class Agent(threading.Thread):
         """End after the run that is under way. The network stays as it is. For any thread."""
         self._stopping = True
         self._courier.stop()
+        self._answers.stop()
         self._watch.wake("stop")
 
     def run(self) -> None:
         self._courier.start()
+        self._answers.start()
         while not self._stopping:
             self._courier.ask("start")
             try:

@@ -2,11 +2,13 @@
 
     GET  URL/api/v1/nodes/NAME/desired/   If-None-Match: "VERSION"  -> 200 document, 304
     POST URL/api/v1/nodes/NAME/report/    report                    -> 204
+    GET  URL/api/v1/nodes/NAME/questions/                           -> 200 questions
+    POST URL/api/v1/nodes/NAME/questions/ID/   answer               -> 204
 
     ControlError
     |- Away      no answer, 5xx, 404, a redirect: keep everything, try again
     |- Denied    401, 403: the token is not taken: keep everything, a person has to act
-    |- Refused   the report is not taken as it is: sending it again is of no use
+    |- Refused   what was sent is not taken as it is: sending it again is of no use
     `- Gone      410 with a problem document: this node was removed from the cluster
 
 ``Gone`` takes a network away, so a bare 410 of some proxy on the way is only ``Away``.
@@ -17,6 +19,7 @@ from urllib.parse import quote
 
 import urllib3
 
+from workers import question
 from workers.config import Settings
 
 CONNECT_SECONDS = 3.0
@@ -62,11 +65,14 @@ class Control:
             timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
             headers={"Authorization": f"Token {settings.token}", "User-Agent": "netadmin-worker"},
         )
+        self.asked = 0
+        """How many questions wait for this node's answer, as the last answer to ``document`` said."""
 
     def document(self, known: str) -> bytes | None:
         """The document's bytes; None when its version still is ``known``. Raises ControlError."""
         headers = {"If-None-Match": f'"{known}"'} if known else {}
         response = self._ask("GET", "desired", headers, None)
+        self.asked = _count(response.headers.get(question.HEADER, ""))
         if response.status == 304 and known:
             return None
         if response.status != 200:
@@ -76,6 +82,19 @@ class Control:
     def report(self, body: bytes) -> None:
         """Hand a report in. Raises ControlError."""
         response = self._ask("POST", "report", {"Content-Type": "application/json"}, body)
+        if response.status not in (200, 202, 204):
+            raise _refusal(response)
+
+    def questions(self) -> bytes:
+        """What waits for this node's answer. Raises ControlError."""
+        response = self._ask("GET", "questions", {}, None)
+        if response.status != 200:
+            raise _refusal(response)
+        return response.data
+
+    def answer(self, number: int, body: bytes) -> None:
+        """Answer a question. Raises ControlError."""
+        response = self._ask("POST", f"questions/{number}", {"Content-Type": "application/json"}, body)
         if response.status not in (200, 202, 204):
             raise _refusal(response)
 
@@ -114,6 +133,8 @@ def _refusal(response: urllib3.BaseHTTPResponse) -> ControlError:
         return Denied(f"{said}; make a new token (manage.py node token NAME) and put it into NETADMIN_TOKEN")
     if response.status == 410 and problem is not None:
         return Gone(f"{said}; the node was removed from the cluster")
+    if response.status == 409:
+        return Refused(said)
     if response.status in (400, 413, 415, 422):
         return Refused(f"{said}; worker and control plane may be of different releases")
     if 300 <= response.status < 400:
@@ -137,3 +158,7 @@ def _problem(response: urllib3.BaseHTTPResponse) -> str | None:
 def _seconds(text: str) -> float:
     """Retry-After as a number of seconds (RFC 9110 10.2.3); a date is not looked at. At most a minute."""
     return min(float(text), 60.0) if text.isdecimal() else 0.0
+
+
+def _count(text: str) -> int:
+    return min(int(text), 1000) if text.isdecimal() else 0

@@ -1,6 +1,7 @@
 """The thread that talks to the control plane, so that no repair ever waits for HTTP.
 
     ask(reason)  -> GET  -> verified -> cache -> desired -> wake(reasons)
+                         -> a header says that questions wait -> questioned()
     post(report) -> one slot, the newest wins -> POST, again until it is taken
 
 One back-off serves both: while the control plane is away the node keeps its network, and
@@ -57,7 +58,12 @@ class Courier(threading.Thread):
     """``ask``, ``post`` and ``stop`` are for any thread; a request under way is not waited for."""
 
     def __init__(
-        self, control: Control, store: Cache, desired: Desired, wake: Callable[[set[str]], None]
+        self,
+        control: Control,
+        store: Cache,
+        desired: Desired,
+        wake: Callable[[set[str]], None],
+        questioned: Callable[[], None],
     ) -> None:
         super().__init__(name="courier", daemon=True)
         self.desired = desired
@@ -65,6 +71,7 @@ class Courier(threading.Thread):
         self._control = control
         self._cache = store
         self._wake = wake
+        self._questioned = questioned
         self._asked: set[str] = set()
         self._mail: Report | None = None
         self._state = ""
@@ -128,6 +135,8 @@ class Courier(threading.Thread):
             raise
         else:
             self._answered()
+            if self._control.asked:
+                self._questioned()
             if body is not None:
                 self.desired = self._taken(body)
         finally:

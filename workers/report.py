@@ -6,9 +6,10 @@ node (wall clock in nanoseconds), so that one that arrives late is told from the
 
 import ipaddress
 import json
-import math
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
-from typing import Any, get_args, get_origin
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from workers import wire
 
 FORMAT = 1
 MAX_BYTES = 16 * 1024 * 1024
@@ -19,10 +20,6 @@ OUTCOMES = ("applied", "unchanged", "failed", "no-document", "rolled-back")
 PAIR_STATES = ("up", "mtu", "down", "pending")
 MOST_PAIRS = 64
 """Peers of a network up to which every pair is told; beyond, those that are not up, as many at most."""
-
-
-class ReportError(ValueError):
-    """The bytes are not a whole report of a format this side reads; names the field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,36 +147,19 @@ def dump(report: Report) -> bytes:
 
 
 def parse(body: bytes) -> Report:
-    """Read a report; raises ReportError that says which field is wrong.
-
-    What comes out can be stored as it is: every field has its type, numbers are finite and fit
-    64 bits, texts can be encoded and hold no NUL (which PostgreSQL takes in no text).
-    """
-    try:
-        raw = json.loads(body, parse_float=_finite, parse_constant=_finite)
-    except (ValueError, RecursionError) as error:
-        raise ReportError(f"body: is not whole JSON ({error})") from error
-    if not isinstance(raw, dict) or raw.pop("format", None) != FORMAT:
-        raise ReportError(f"format: only {FORMAT} is read")
-    report: Report = _read(Report, raw, "report")
+    """Read a report; raises WireError that says which field is wrong."""
+    report: Report = wire.load(Report, body, FORMAT, "report")
     if report.outcome not in OUTCOMES:
-        raise ReportError(f"outcome={report.outcome}: is none of {', '.join(OUTCOMES)}")
+        raise wire.WireError(f"outcome={report.outcome}: is none of {', '.join(OUTCOMES)}")
     for name in ("version", "refused"):
         if len(getattr(report, name)) > LONGEST_VERSION:
-            raise ReportError(f"{name}: is longer than a version is")
+            raise wire.WireError(f"{name}: is longer than a version is")
     if not 0 <= report.routes <= MOST_ROUTES:
-        raise ReportError(f"routes={report.routes}: is no number of routes")
+        raise wire.WireError(f"routes={report.routes}: is no number of routes")
     for lease in report.leases:
         if not _is_address(lease.address):
-            raise ReportError(f"leases={lease.address[:64]}: is no IP address")
+            raise wire.WireError(f"leases={lease.address[:64]}: is no IP address")
     return report
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text[:32]} is no number")
-    return number
 
 
 def _is_address(text: str) -> bool:
@@ -188,61 +168,3 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return "%" not in text
-
-
-def _read(kind: Any, raw: Any, place: str) -> Any:
-    """A JSON value as the type of a field; raises ReportError that names the place."""
-    if kind is str or (kind is Any and isinstance(raw, str)):
-        return _text(raw, place)
-    if is_dataclass(kind):
-        return _object(kind, raw, place)
-    if get_origin(kind) is tuple:
-        return tuple(_read(get_args(kind)[0], item, place) for item in _is(list, raw, place))
-    if get_origin(kind) is dict:
-        item_kind = get_args(kind)[1]
-        items = _is(dict, raw, place).items()
-        return {_text(key, place): _read(item_kind, item, f"{place}.{key}") for key, item in items}
-    if kind is Any:
-        return _anything(raw, place)
-    if kind is float and type(raw) is int:
-        return float(raw)
-    if kind is int and type(raw) is int and not -(2**63) <= raw < 2**63:
-        raise ReportError(f"{place}: does not fit 64 bits")
-    return _is(kind, raw, place)
-
-
-def _object(kind: Any, raw: Any, place: str) -> Any:
-    known = {item.name: item for item in fields(kind)}
-    given = _is(dict, raw, place)
-    for name in given:
-        if name not in known:
-            raise ReportError(f"{place}: has no field {name[:64]!r}")
-    for name, item in known.items():
-        if name not in given and item.default is MISSING and item.default_factory is MISSING:
-            raise ReportError(f"{name}: is missing in {place}")
-    return kind(**{name: _read(known[name].type, value, name) for name, value in given.items()})
-
-
-def _anything(raw: Any, place: str) -> Any:
-    if isinstance(raw, dict):
-        return _read(dict[str, Any], raw, place)
-    if isinstance(raw, list):
-        return [_read(Any, item, place) for item in raw]
-    return raw
-
-
-def _text(raw: Any, place: str) -> str:
-    text: str = _is(str, raw, place)
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ReportError(f"{place}: holds half a character") from error
-    if "\0" in text:
-        raise ReportError(f"{place}: holds a NUL")
-    return text
-
-
-def _is(kind: Any, raw: Any, place: str) -> Any:
-    if type(raw) is not kind:
-        raise ReportError(f"{place}: is {type(raw).__name__} where {kind.__name__} is read")
-    return raw

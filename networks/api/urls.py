@@ -8,11 +8,13 @@ from networks.api.allocations import AllocationsView
 from networks.api.cluster import ClusterView
 from networks.api.networks import NetworkViewSet
 from networks.api.nodes import NodeViewSet
+from networks.api.operations import OperationViewSet
 from networks.api.worker import DesiredView, ReportView
 
 router = SimpleRouter()
 router.register("networks", NetworkViewSet, "network")
 router.register("nodes", NodeViewSet, "node")
+router.register("operations", OperationViewSet, "operation")
 
 urlpatterns = [
     path("cluster/", ClusterView.as_view()),

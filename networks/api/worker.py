@@ -1,32 +1,34 @@
 """What a node asks and says, by its own token.
 
-    GET  nodes/NAME/desired/   If-None-Match: "VERSION" -> 304, or 200 and the document's bytes
+    GET  nodes/NAME/desired/   If-None-Match: "VERSION" -> 304, or 200 and the document's bytes; either
+                               says in a header how many questions wait (``nodes.api.questions``)
     POST nodes/NAME/report/    report -> 204
 
 Nothing else opens to a node's token. An unchanged node costs one query: the token's row
 brings the node with it, and with it the version that the node is to have.
 """
 
-from typing import IO, Any
+from typing import Any
 
 from django.http import HttpResponse, HttpResponseNotModified
 from django.utils.http import parse_etags, quote_etag
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework import exceptions, serializers, status
-from rest_framework.parsers import BaseParser
+from rest_framework import serializers, status
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from netadmin import roles
-from netadmin.problems import Fault, Missing, Problem
+from netadmin.problems import Fault, Missing
 from networks import desired, usage
 from networks.api.nodes import FindingSerializer
 from networks.lookups import the_node
+from nodes.api import bodies
 from nodes.api.authentication import NodePrincipal, OnlyThisNode
 from nodes.models import Node, Report
+from workers import question
 from workers import report as wire
 
 
@@ -56,9 +58,9 @@ class DesiredView(APIView):
         known = parse_etags(request.headers.get("If-None-Match", ""))
         # The weak comparison of RFC 9110, 13.1.2: a proxy that compresses makes an ETag weak.
         if quote_etag(node.desired_version) in (tag.removeprefix("W/") for tag in known):
-            return _tagged(HttpResponseNotModified(), node.desired_version)
+            return _headed(HttpResponseNotModified(), node.desired_version, node)
         version, body = desired.document(node)
-        return _tagged(HttpResponse(body, content_type="application/json"), version)
+        return _headed(HttpResponse(body, content_type="application/json"), version, node)
 
 
 def _node(request: Request, name: str) -> Node:
@@ -67,42 +69,11 @@ def _node(request: Request, name: str) -> Node:
     return the_node(name)
 
 
-def _tagged(response: HttpResponse, version: str) -> HttpResponse:
+def _headed(response: HttpResponse, version: str, node: Node) -> HttpResponse:
     response["ETag"] = quote_etag(version)
+    response[question.HEADER] = str(node.questions)
     response["Cache-Control"] = "private, no-cache"
     return response
-
-
-class TooLarge(exceptions.APIException):
-    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
-    default_code = "too-large"
-    default_detail = f"A report has at most {wire.MAX_BYTES} bytes"
-
-
-class ReportParser(BaseParser):
-    """The body as ``workers.report`` reads it."""
-
-    media_type = "application/json"
-
-    def parse(  # type: ignore[override]
-        self, stream: IO[Any], media_type: Any = None, parser_context: Any = None
-    ) -> wire.Report:
-        body = stream.read(wire.MAX_BYTES + 1)
-        if len(body) > wire.MAX_BYTES:
-            raise TooLarge
-        try:
-            return wire.parse(body)
-        except wire.ReportError as error:
-            raise _unreadable(str(error)) from error
-
-
-def _unreadable(error: str) -> Problem:
-    """``outcome=x: is none of ...`` and ``body: is not whole JSON`` as a fault."""
-    subject, _, why = error.partition(": ")
-    field, _, value = subject.partition("=")
-    return Problem(
-        Fault(field, value, why, "Send it again, or run the worker of the control plane's release")
-    )
 
 
 class InterfaceSerializer(serializers.Serializer[Any]):
@@ -148,7 +119,7 @@ class ReportSerializer(serializers.ModelSerializer[Report]):
 class ReportView(APIView):
     """What a node says is really there."""
 
-    parser_classes = [ReportParser]
+    parser_classes = [bodies.parser(wire.parse, wire.MAX_BYTES)]
 
     def get_permissions(self) -> list[Any]:
         return [OnlyThisNode()] if self.request.method == "POST" else [roles.ByRole()]
@@ -166,8 +137,8 @@ class ReportView(APIView):
         """Hand a report in, by the node's token; one older than the newest is ignored."""
         said = request.data
         if not isinstance(said, wire.Report):
-            raise _unreadable("body: is empty")
+            raise bodies.unreadable("body: is empty")
         if said.node != name:
-            raise _unreadable(f"node={said.node}: is the report of another node")
+            raise bodies.unreadable(f"node={said.node}: is the report of another node")
         usage.take_in(request.user.node, said)
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -80,3 +80,9 @@ class OnlyThisNode(BasePermission):
         if principal.node is None:
             raise reports.gone(principal.name)
         return True
+
+
+def node_of(request: Request) -> Node:
+    """The node that asks, where ``OnlyThisNode`` let it in."""
+    node: Node = request.user.node  # type: ignore[union-attr]
+    return node

@@ -67,7 +67,9 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('body', models.JSONField()),
+                ('state', models.CharField(default='waiting', help_text='waiting, answered, failed, or silent: it was not waited for.', max_length=8)),
                 ('answer', models.JSONField(null=True)),
+                ('why', models.TextField(blank=True, help_text='What kept it from answering.')),
                 ('answered', models.DateTimeField(null=True)),
                 ('node', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='nodes.node')),
                 ('operation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='questions', to='nodes.operation')),

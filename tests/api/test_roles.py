@@ -32,10 +32,20 @@ NEEDED = {
     ("delete", "/api/v1/nodes/{name}/"): ADMIN,
     ("post", "/api/v1/nodes/{name}/token/"): ADMIN,
     ("get", "/api/v1/nodes/{name}/desired/"): VIEWER,
+    ("get", "/api/v1/nodes/{name}/questions/"): NODE,
+    ("post", "/api/v1/nodes/{name}/questions/{question}/"): NODE,
     ("get", "/api/v1/nodes/{name}/report/"): VIEWER,
     ("post", "/api/v1/nodes/{name}/report/"): NODE,
+    ("get", "/api/v1/operations/"): VIEWER,
+    ("get", "/api/v1/operations/{id}/"): VIEWER,
+    ("get", "/api/v1/operations/{id}/nodes/"): VIEWER,
 }
-OPENS_TO_A_NODE = {("get", "/api/v1/nodes/{name}/desired/"), ("post", "/api/v1/nodes/{name}/report/")}
+OPENS_TO_A_NODE = {
+    ("get", "/api/v1/nodes/{name}/desired/"),
+    ("get", "/api/v1/nodes/{name}/questions/"),
+    ("post", "/api/v1/nodes/{name}/questions/{question}/"),
+    ("post", "/api/v1/nodes/{name}/report/"),
+}
 HOLDS = {
     "stranger": {ANYBODY},
     "vera": {ANYBODY, VIEWER},
@@ -46,7 +56,8 @@ HOLDS = {
 
 def ask(client: Client, method: str, path: str) -> int:
     name = "n1" if "nodes" in path else "backend1"
-    response = client.generic(method.upper(), path.format(name=name), "{}", content_type="application/json")
+    url = path.format(name=name, question=1, id=1)
+    response = client.generic(method.upper(), url, "{}", content_type="application/json")
     if response.status_code >= 400:
         assert response["Content-Type"] == "application/problem+json"
         assert response.json()["status"] == response.status_code

@@ -89,7 +89,7 @@ def test_a_container_is_seen(
 def test_the_first_packet_to_the_first_container_arrives(
     node: Node, outside: Namespace, network: DesiredNetwork
 ) -> None:
-    """A bridge that just got its first port has no link-local address of the kernel's yet to ask neighbours from."""
+    """A bridge that just got its first port has no link-local address yet to ask neighbours from."""
     node.converge(document(network))
     container = _attach(node, network.name)
     try:

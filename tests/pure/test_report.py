@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.report import Finding, Interface, Lease, Report, ReportError, dump, parse
+from workers.report import Finding, Interface, Lease, Report, dump, parse
+from workers.wire import WireError
 
 WHOLE = Report(
     node="n1",
@@ -92,7 +93,7 @@ def test_it_reads_the_shortest() -> None:
     ],
 )  # fmt: skip
 def test_it_refuses_and_names_the_field(text: bytes, named: str) -> None:
-    with pytest.raises(ReportError) as caught:
+    with pytest.raises(WireError) as caught:
         parse(text)
     assert str(caught.value).startswith((f"{named}:", f"{named}="))
 
@@ -108,12 +109,12 @@ JSON = st.recursive(
 def test_it_reads_or_refuses_whatever_stands_in_a_field(name: str, value: Any) -> None:
     try:
         report = parse(body(**{name: value}))
-    except ReportError:
+    except WireError:
         return
     assert parse(dump(report)) == report
 
 
 @given(st.integers(0, len(dump(WHOLE)) - 1))
 def test_it_never_reads_one_that_was_cut(length: int) -> None:
-    with pytest.raises(ReportError):
+    with pytest.raises(WireError):
         parse(dump(WHOLE)[:length])

@@ -3,6 +3,7 @@
 with ControlPlane(body) as plane:                the listening socket belongs to the namespace
     plane.answer = Answer(503)                   of the thread that made it
     plane.reports                                what the node has said
+    plane.ask("plan", body)                      a question; its answer comes into plane.answers
 """
 
 import json
@@ -15,7 +16,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-from workers import report
+from workers import question, report
+from workers.question import Answer as QuestionAnswer
+from workers.question import Question, Questions
 from workers.report import Report
 
 TOKEN = "the-token"
@@ -44,6 +47,9 @@ class ControlPlane:
         self.document, self.version = document, version
         self.answer: Answer | None = None
         self.reports: list[Report] = []
+        self.questions: list[Question] = []
+        self.shared: dict[str, Any] = {}
+        self.answers: dict[int, QuestionAnswer] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         """Method, path, headers."""
         self.held = threading.Event()
@@ -54,6 +60,12 @@ class ControlPlane:
 
     def declare(self, document: bytes, version: str) -> None:
         self.document, self.version = document, version
+
+    def ask(self, kind: str, body: Any) -> int:
+        """The number of a question that waits from now on."""
+        number = len(self.answers) + len(self.questions) + 1
+        self.questions.append(Question(number, kind, body))
+        return number
 
     def hold(self) -> None:
         """Answer nothing from now on, until the end."""
@@ -111,12 +123,18 @@ def _handler(plane: ControlPlane) -> type[BaseHTTPRequestHandler]:
                 self._send(plane.answer)
             elif self.headers.get("Authorization") != f"Token {TOKEN}":
                 self._send(Answer(401))
+            elif self.path.endswith("/questions/"):
+                self._send(Answer(200, {}, question.dump(Questions(tuple(plane.questions), plane.shared))))
             elif not plane.document:
                 self._send(Answer(404))
-            elif self.headers.get("If-None-Match") == f'"{plane.version}"':
-                self._send(Answer(304))
             else:
-                self._send(Answer(200, {"ETag": f'"{plane.version}"'}, plane.document))
+                self._send_document({question.HEADER: str(len(plane.questions))})
+
+        def _send_document(self, headers: dict[str, str]) -> None:
+            if self.headers.get("If-None-Match") == f'"{plane.version}"':
+                self._send(Answer(304, headers))
+            else:
+                self._send(Answer(200, {**headers, "ETag": f'"{plane.version}"'}, plane.document))
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -124,8 +142,15 @@ def _handler(plane: ControlPlane) -> type[BaseHTTPRequestHandler]:
             if plane.answer:
                 self._send(plane.answer)
                 return
-            plane.reports.append(report.parse(body))
+            if "/questions/" in self.path:
+                self._take_answer(int(self.path.split("/")[-2]), body)
+            else:
+                plane.reports.append(report.parse(body))
             self._send(Answer(204))
+
+        def _take_answer(self, number: int, body: bytes) -> None:
+            plane.answers[number] = question.parse_answer(body)
+            plane.questions[:] = [one for one in plane.questions if one.id != number]
 
         def _note(self) -> None:
             plane.requests.append((self.command, self.path, dict(self.headers)))

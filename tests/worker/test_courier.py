@@ -1,6 +1,7 @@
 """The thread that talks to the control plane: what is in force, and what waits to be told."""
 
 import queue
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,8 +36,16 @@ def cache(tmp_path: Path) -> Cache:
 
 
 @pytest.fixture
-def courier(node: Node, plane: ControlPlane, cache: Cache, woken: Woken) -> Iterator[Courier]:
-    courier = Courier(Control(node.settings), cache, Desired(), woken.put)
+def questioned() -> threading.Event:
+    """Set when the courier heard that questions wait."""
+    return threading.Event()
+
+
+@pytest.fixture
+def courier(
+    node: Node, plane: ControlPlane, cache: Cache, woken: Woken, questioned: threading.Event
+) -> Iterator[Courier]:
+    courier = Courier(Control(node.settings), cache, Desired(), woken.put, questioned.set)
     with node.namespace.entered():  # a thread is where the one is that starts it
         courier.start()
     yield courier
@@ -64,6 +73,21 @@ def test_one_that_is_known_wakes_nobody_but_after_a_wake_up(
     courier.ask("wake-up")
     assert woken.next() == {"wake-up"}
     assert woken.empty()
+
+
+def test_questions_are_heard_of_with_a_document_that_is_new_and_with_one_that_is_not(
+    courier: Courier, plane: ControlPlane, woken: Woken, questioned: threading.Event
+) -> None:
+    courier.ask("start")
+    woken.next()
+    assert not questioned.is_set()
+    plane.ask("echo", {})
+    courier.ask("timer")
+    assert questioned.wait(5)
+    questioned.clear()
+    declare(plane, documents.body(documents.backend(peers=4)))
+    courier.ask("timer")
+    assert questioned.wait(5)
 
 
 def test_a_wake_up_looks_even_if_the_control_plane_is_away(
