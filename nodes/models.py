@@ -107,7 +107,10 @@ class Report(models.Model):
     capabilities = models.JSONField()
     last_plan = models.JSONField(help_text="What the last apply that changed something carried out.")
     last_plan_at = models.DateTimeField(null=True)
-    probes = models.JSONField(default=list)
+    probes = models.JSONField(
+        default=list, help_text="By network and family: counts, and the pairs that are not up."
+    )
+    pairs = models.JSONField(default=list, help_text="Every pair that was told, with its network and family.")
     foreign = models.JSONField(default=dict)
     refused = models.CharField(max_length=64, blank=True)
 

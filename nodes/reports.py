@@ -6,7 +6,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from netadmin.problems import Fault, NodeGone
-from nodes import events
+from nodes import events, probes
 from nodes.models import Node, Report
 from workers import report as wire
 
@@ -41,7 +41,8 @@ def accept(node: Node, said: wire.Report) -> bool:
         capabilities=said.capabilities,
         last_plan=list(said.changes) if said.changes or held is None else held.last_plan,
         last_plan_at=now if said.changes else (held.last_plan_at if held else None),
-        probes=[asdict(probed) for probed in said.probes],
+        probes=probes.summary(said.probes, held.probes if held else []),
+        pairs=probes.pairs(said.probes),
         foreign=said.foreign,
         refused=said.refused,
     )
@@ -50,6 +51,7 @@ def accept(node: Node, said: wire.Report) -> bool:
         last_seen=now, applied_version=said.version, underlay=underlay(said)
     )
     _remember(node, said, held)
+    _remember_probes(node, row, held)
     return True
 
 
@@ -85,3 +87,11 @@ def _remember(node: Node, said: wire.Report, held: Report | None) -> None:
     after = {str(finding) for finding in said.findings}
     if after != before:
         events.record(actor, "reported", "node", node.name, before=sorted(before), after=sorted(after))
+
+
+def _remember_probes(node: Node, row: Report, held: Report | None) -> None:
+    """Pairs that came up or went down since all were known last; one event for all of them."""
+    before = probes.failures(held.probes) if held else []
+    after = probes.failures(row.probes)
+    if after != before:
+        events.record(f"node {node.name}", "probed", "node", node.name, before=before, after=after)

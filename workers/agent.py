@@ -2,7 +2,8 @@
 
     start, timer ------------------------------+
     kernel, firewall, files, leases (watch) ---+--> one run: reconcile -> report
-    document, wake-up (courier) ---------------+
+    document, wake-up (courier) ---------------+                |
+    probes (prober) -----------------------------------------> report
                                  ^                        |
                 control plane <--+-- courier <------------+
                       ^              | questions wait
@@ -33,6 +34,7 @@ from workers.damping import Damping
 from workers.kernel.door import Kernel
 from workers.objects import conf_directory
 from workers.observe import observe
+from workers.probing.prober import Prober
 from workers.reconcile import Outcome, reconcile
 from workers.report import Finding, Report
 from workers.watch import EVENTS, Watch
@@ -63,9 +65,12 @@ class Agent(threading.Thread):
         self._courier = Courier(
             Control(settings), self._cache, cached, lambda reasons: watch.wake(*reasons), self._answers.ask
         )
+        self._prober = Prober(lambda: watch.wake("probes"))
         self._applied = cached.version
         """The version of which a difference is drift: applied before, here or by an earlier process."""
         self._left: set[Hashable] = set()
+        self._last: Report | None = None
+        """Of the last run, with what became known behind it."""
         self._told: Report | None = None
         self._problems: set[Finding] = set()
         self._failures = 0
@@ -83,11 +88,13 @@ class Agent(threading.Thread):
         self._stopping = True
         self._courier.stop()
         self._answers.stop()
+        self._prober.stop()
         self._watch.wake("stop")
 
     def run(self) -> None:
         self._courier.start()
         self._answers.start()
+        self._prober.start()
         while not self._stopping:
             self._courier.ask("start")
             try:
@@ -103,7 +110,10 @@ class Agent(threading.Thread):
         """Runs, until told to stop; raises what a run raises."""
         reasons = {"start"}
         while not self._stopping:
-            self._turn(kernel, reasons)
+            if reasons == {"probes"} and self._last is not None:
+                self._tell_probes(self._last)
+            else:
+                self._turn(kernel, reasons - {"probes"})
             reasons = self._next()
 
     def _turn(self, kernel: Kernel, reasons: set[str]) -> None:
@@ -117,6 +127,7 @@ class Agent(threading.Thread):
             outcome = Outcome((), (), (), observe(None, self._settings, kernel), 0.0)
         else:
             outcome = reconcile(desired.document, self._settings, kernel, self._watch.forget)
+            self._prober.aim(desired.document, outcome.observed.host, bool(outcome.changes))
             self.built.set()
         drift = self._drift(desired, outcome)
         self._plan_next(reasons, outcome, start)
@@ -166,17 +177,25 @@ class Agent(threading.Thread):
         """Log what was done, and report it; when nothing is new, only the timer's look is reported."""
         if desired.removed and not outcome.left:
             self._cache.drop()
+        found = (*self._damping.findings, *self._prober.findings)
         report = reporting.report(
-            self._settings, desired, outcome, drift, self._damping.findings, self._store.leases()
+            self._settings, desired, outcome, drift, found, self._store.leases(), self._prober.probed
         )
+        self._last = report
         self._log(report, reasons)
         if desired.removed or (desired.document is None and "start" in reasons):
             return
         if reasons & {"timer", "wake-up"} or report.changes or not reporting.same(report, self._told):
             self._post(report)
 
+    def _tell_probes(self, last: Report) -> None:
+        """Probes found something out; nothing was looked at for it."""
+        self._last = reporting.probed(last, self._prober.probed)
+        if not (self._courier.desired.removed or reporting.same(self._last, self._told)):
+            self._post(self._last)
+
     def _post(self, report: Report) -> None:
-        self._told = report
+        self._told = self._last = report
         self._courier.post(report)
 
     def _restored(self) -> Desired:

@@ -25,8 +25,8 @@ from workers.report import Finding, Report
 LONGEST_PAUSE = 30.0
 """Seconds between two attempts while the control plane is away; the first pause is half a second."""
 BETWEEN_REPORTS = 0.5
-"""Seconds, but for the first one of a new version: containers that come and go by the dozen
-make one report, not dozens."""
+"""Seconds, but for the first one of a new version and the first one that knows whether its packets
+cross: containers that come and go by the dozen make one report, not dozens."""
 SENTENCES = 1000
 """How many changes of reports that were not taken are carried over to the next."""
 
@@ -78,7 +78,7 @@ class Courier(threading.Thread):
         self._failures = 0
         self._not_before = 0.0
         self._report_not_before = 0.0
-        self._told = ""
+        self._told: tuple[str, bool] | None = None
         self._stopped = False
         self._changed = threading.Condition()
 
@@ -151,7 +151,7 @@ class Courier(threading.Thread):
                 now = time.monotonic()
                 fetch_in = self._not_before - now
                 report_in = fetch_in
-                if self._mail and self._mail.version == self._told:
+                if self._mail and _milestone(self._mail) == self._told:
                     report_in = max(fetch_in, self._report_not_before - now)
                 if self._asked and fetch_in <= 0:
                     asked, self._asked = self._asked, set()
@@ -199,7 +199,7 @@ class Courier(threading.Thread):
                 self._mail = merged(mail, self._mail) if self._mail else mail
             raise
         else:
-            self._told = mail.version
+            self._told = _milestone(mail)
             self._answered()
 
     def _answered(self) -> None:
@@ -222,6 +222,11 @@ class Courier(threading.Thread):
         self._failures += 1
         pause = min(0.5 * 2 ** min(self._failures - 1, 10), LONGEST_PAUSE) * random.uniform(0.75, 1.0)
         self._not_before = time.monotonic() + max(pause, at_least)
+
+
+def _milestone(of: Report) -> tuple[str, bool]:
+    """What the control plane waits for: a version carried out, all of its probes judged."""
+    return of.version, not any(probed.pending for probed in of.probes)
 
 
 def merged(older: Report | None, newer: Report) -> Report:

@@ -14,7 +14,7 @@ from workers.config import Settings
 from workers.courier import Desired
 from workers.objects import conf_directory
 from workers.reconcile import Outcome
-from workers.report import Finding, Lease, Report
+from workers.report import Finding, Lease, Probed, Report
 
 
 def report(
@@ -24,6 +24,7 @@ def report(
     drift: Iterable[Change],
     findings: Iterable[Finding],
     leases: tuple[Lease, ...],
+    probes: tuple[Probed, ...],
 ) -> Report:
     """The whole report of a run; ``findings`` are those that the run itself does not know of."""
     capabilities = _capabilities(settings, desired)
@@ -43,6 +44,15 @@ def report(
         files=observed.files,
         capabilities=capabilities,
         milliseconds=outcome.milliseconds,
+        probes=probes,
+    )
+
+
+def probed(last: Report, probes: tuple[Probed, ...]) -> Report:
+    """The report of the last run once more, with what probes found since."""
+    outcome = "unchanged" if last.outcome == "applied" else last.outcome
+    return dataclasses.replace(
+        last, sequence=time.time_ns(), outcome=outcome, changes=(), drift=(), probes=probes
     )
 
 
@@ -74,8 +84,21 @@ def _essence(of: Report) -> Report:
     )
     outcome = "unchanged" if of.outcome == "applied" else of.outcome
     return dataclasses.replace(
-        of, sequence=0, milliseconds=0, outcome=outcome, changes=(), drift=(), interfaces=interfaces
+        of,
+        sequence=0,
+        milliseconds=0,
+        outcome=outcome,
+        changes=(),
+        drift=(),
+        interfaces=interfaces,
+        probes=tuple(map(_verdicts, of.probes)),
     )
+
+
+def _verdicts(of: Probed) -> Probed:
+    """Without what every round measures anew."""
+    pairs = tuple(dataclasses.replace(pair, loss=0.0, rtt=0.0, at=0.0) for pair in of.pairs)
+    return dataclasses.replace(of, rtt=0.0, pairs=pairs)
 
 
 def _outcome(desired: Desired, outcome: Outcome) -> str:

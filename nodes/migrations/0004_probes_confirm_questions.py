@@ -55,7 +55,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='report',
             name='probes',
-            field=models.JSONField(default=list),
+            field=models.JSONField(default=list, help_text='By network and family: counts, and the pairs that are not up.'),
+        ),
+        migrations.AddField(
+            model_name='report',
+            name='pairs',
+            field=models.JSONField(default=list, help_text='Every pair that was told, with its network and family.'),
         ),
         migrations.AddField(
             model_name='report',

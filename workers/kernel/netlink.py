@@ -65,18 +65,23 @@ class Netlink:
                 return answer
         raise NetlinkError(errno.EINTR, f"{request.type.name} was interrupted by changes {ATTEMPTS} times")
 
-    def index(self, device: str) -> int:
-        """The number of the device; raises NetlinkError ENODEV when there is none."""
-        body = LINK_HEADER.pack(0, 0, 0, 0, 0) + text(IFLA_IFNAME, device)
+    def ask(self, request: Request) -> bytes:
+        """The body of the one message that answers; raises NetlinkError when the kernel refuses."""
         sequence = next(self._sequence)
-        self._socket.send(Request(Type.GETLINK, Flag(0), body).bytes(sequence))
+        self._socket.send(request.bytes(sequence))
         for kind, flags, answered, _, answer in self._replies():
             if answered != sequence:
                 continue
             if kind == Type.ERROR:
                 raise _error(flags, answer)
-            return int(LINK_HEADER.unpack_from(answer)[2])
-        raise NetlinkError(errno.ENODEV, f"no answer about device {device}")
+            return answer
+        raise NetlinkError(errno.ENODATA, f"no answer to {request.type.name}")
+
+    def index(self, device: str) -> int:
+        """The number of the device; raises NetlinkError ENODEV when there is none."""
+        body = LINK_HEADER.pack(0, 0, 0, 0, 0) + text(IFLA_IFNAME, device)
+        answer = self.ask(Request(Type.GETLINK, Flag(0), body))
+        return int(LINK_HEADER.unpack_from(answer)[2])
 
     def close(self) -> None:
         self._socket.close()

@@ -41,7 +41,7 @@ from workers.kernel.messages import (
 from workers.kernel.tunnels import Encap, Way, decode_encap, encode_encap, way
 from workers.report import Finding
 
-DST, OIF, GATEWAY, PRIORITY, PREFSRC, MULTIPATH, TABLE = 1, 4, 5, 6, 7, 9, 15
+DST, SRC, OIF, GATEWAY, PRIORITY, PREFSRC, MULTIPATH, TABLE = 1, 2, 4, 5, 6, 7, 9, 15
 ONLINK = 4
 """RTNH_F_ONLINK: the next hop is on the device, whatever the addresses say."""
 UNIVERSE, LINK, ANY = 0, 253, 255
@@ -105,10 +105,14 @@ def wanted(
     return [*routes], [*findings, *unreachable]
 
 
+def hops(network: DesiredNetwork, node: str, host: Host) -> list[Hop]:
+    """How the peers' segments are reached; one that cannot be is missing."""
+    return _hops(network, node, tuple(host.subnets()))[0]
+
+
 def ways(network: DesiredNetwork, node: str, host: Host) -> set[Way]:
     """The tunnels that a network's routes go through."""
-    hops, _ = _hops(network, node, tuple(host.subnets()))
-    return {hop.way for hop in hops if hop.way}
+    return {hop.way for hop in hops(network, node, host) if hop.way}
 
 
 def decode(body: bytes, names: Mapping[int, str]) -> Route:
@@ -138,6 +142,14 @@ def dump(kind: int, protocol: int = 0, table: int = 0) -> Request:
         ROUTE_HEADER.pack(kind, 0, 0, 0, min(table, 255), protocol, 0, 0, 0)
         + (number(TABLE, table) if table else b""),
     )
+
+
+def lookup(destination: str, source: str) -> Request:
+    """Asks which way the kernel sends packets of the node itself between two addresses."""
+    kind, bits = family(destination), 8 * len(packed(destination))
+    header = ROUTE_HEADER.pack(kind, bits, bits, 0, 0, 0, 0, 0, 0)
+    body = header + attribute(DST, packed(destination)) + attribute(SRC, packed(source))
+    return Request(Type.GETROUTE, Flag(0), body)
 
 
 def is_taken(route: Route) -> Request:

@@ -1,0 +1,190 @@
+"""One trial of one pair: which echoes go out when, until it is clear what passes.
+
+    volley ... volley          small and full echoes, until a full one comes back: up
+       |  nothing comes back      -> later volleys ask the peer's own address too  -> down
+       `- only small ones do      -> ladders of sizes between the two, each narrower -> mtu
+
+Pure: the time is given, in seconds of a monotonic clock. A pair that is new gets more volleys, as
+its peer may carry out the same declaration a little later; one that was up is not called down
+for a lost packet.
+"""
+
+from dataclasses import dataclass, field
+from statistics import median
+from typing import NamedTuple
+
+from workers.probing.icmp import SMALLEST, Error
+from workers.probing.targets import Target
+
+FRESH_VOLLEYS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 2.5, 3.5, 4.5)
+"""Seconds from the start of a trial of a pair that was never tried."""
+VOLLEYS = (0.0, 0.02, 0.04, 0.5, 1.0)
+"""Of one that was. The first ones together measure the loss."""
+MEASURED = 3
+"""Volleys of which all small echoes came back are enough to call it up."""
+PATIENCE = 1.0
+"""Seconds to wait for the last echoes."""
+LADDER = 16
+"""Sizes that are tried at once between the largest that passed and the smallest that did not."""
+STEP = 0.2
+"""Seconds for the echoes of a ladder, and some round trips more."""
+ASKED_AFTER = 0.5
+"""Seconds without an echo after which the peer's own address is asked too."""
+
+
+class Echo(NamedTuple):
+    """One echo to send."""
+
+    address: str
+    source: str
+    """Empty: the kernel chooses."""
+    size: int
+    """Bytes of the IP packet."""
+
+
+@dataclass(slots=True)
+class Trial:
+    target: Target
+    start: float
+    fresh: bool
+    largest: int = 0
+    """The largest packet that passed the last time; 0: not known."""
+    sent: int = 0
+    """Small echoes."""
+    trips: list[float] = field(default_factory=list)
+    """Milliseconds, of the small echoes that came back."""
+    passed: set[int] = field(default_factory=set)
+    """Sizes that came back."""
+    answered: bool = False
+    """The peer's own address did."""
+    refused: int = 0
+    """Error number with which the kernel refused the last small echo; 0: it sent it."""
+    errors: list[Error] = field(default_factory=list)
+    """What others on the way said."""
+    _volleys: int = 0
+    _heard_at: float = 0.0
+    _tried: set[int] = field(default_factory=set)
+    """Sizes that had their time, or have it now."""
+    _ladder_ends: float = 0.0
+
+    @property
+    def small(self) -> int:
+        return SMALLEST[self.target.family]
+
+    @property
+    def up(self) -> bool:
+        return self.target.size in self.passed
+
+    @property
+    def reached(self) -> bool:
+        """Anything came back."""
+        return bool(self.passed)
+
+    @property
+    def best(self) -> int:
+        """The largest packet that passed."""
+        return max(self.passed, default=0)
+
+    @property
+    def loss(self) -> float:
+        """Of the small echoes. What a fresh pair lost before its peer was ready does not count."""
+        if self.fresh and self.reached:
+            return 0.0
+        return round(1 - len(self.trips) / self.sent, 3) if self.sent else 0.0
+
+    @property
+    def rtt(self) -> float:
+        """Milliseconds."""
+        return round(median(self.trips), 3) if self.trips else 0.0
+
+    def due(self, now: float) -> list[Echo]:
+        """The echoes to send now."""
+        if now >= self._deadline:
+            return self._ladder(now) if self._narrowing(now) else []
+        passed = sum(now >= self.start + offset for offset in self._offsets)
+        if passed <= self._volleys:
+            return []
+        self._volleys = passed
+        return self._volley(now)
+
+    def next(self) -> float:
+        """When to look at it again, if nothing comes back before."""
+        if self._ladder_ends:
+            return self._ladder_ends
+        coming = [self.start + offset for offset in self._offsets[self._volleys : self._volleys + 1]]
+        return min([self._deadline, *coming])
+
+    def heard(self, echo: Echo, milliseconds: float, now: float) -> None:
+        """An echo came back."""
+        if echo.address != self.target.address:
+            self.answered = True
+            return
+        if not self.reached:
+            self._heard_at = now
+        self.passed.add(echo.size)
+        if echo.size == self.small:
+            self.trips.append(milliseconds)
+
+    def told(self, echo: Echo, error: Error) -> None:
+        """Somebody on the way could not pass an echo on."""
+        if echo.address == self.target.address and error not in self.errors:
+            self.errors.append(error)
+
+    def could_not_send(self, echo: Echo, number: int) -> None:
+        """The kernel refused an echo."""
+        if echo.address == self.target.address and echo.size == self.small:
+            self.refused = number
+
+    def over(self, now: float) -> bool:
+        """Whether it is clear how the pair stands."""
+        if self.up:
+            measured = self._volleys >= MEASURED and len(self.trips) == self.sent
+            return self.fresh or measured or now >= self._deadline
+        if now < self._deadline or not self.reached:
+            return now >= self._deadline
+        return now >= self._ladder_ends and self._lost - self.best <= 1
+
+    @property
+    def _offsets(self) -> tuple[float, ...]:
+        return FRESH_VOLLEYS if self.fresh else VOLLEYS
+
+    @property
+    def _deadline(self) -> float:
+        """When the volleys have had their time."""
+        return (self._heard_at if self.reached else self.start + self._offsets[-1]) + PATIENCE
+
+    @property
+    def _lost(self) -> int:
+        """The smallest size, above all that passed, that did not."""
+        return min((size for size in self._tried if size > self.best), default=self.target.size)
+
+    def _volley(self, now: float) -> list[Echo]:
+        self.refused = 0
+        self.sent += 1
+        echoes = [self._echo(self.small)]
+        if not self.up and (self.fresh or self._volleys not in range(2, MEASURED + 1)):
+            known = (self.largest, self.largest + 1) if self.largest else ()
+            echoes += [self._echo(size) for size in (self.target.size, *known) if size > self.small]
+        if self.target.underlay and not self.reached and now - self.start >= ASKED_AFTER:
+            echoes.append(Echo(self.target.underlay, "", self.small))
+        return echoes
+
+    def _narrowing(self, now: float) -> bool:
+        """Small packets pass, the full one had its time, and where the limit is, is not clear yet."""
+        unclear = self._lost - self.best > 1
+        return self.reached and not self.up and unclear and now >= self._ladder_ends
+
+    def _ladder(self, now: float) -> list[Echo]:
+        self._ladder_ends = now + STEP + 3 * self.rtt / 1000
+        return [self._echo(size) for size in rungs(self.best, self._lost)]
+
+    def _echo(self, size: int) -> Echo:
+        self._tried.add(size)
+        return Echo(self.target.address, self.target.source, size)
+
+
+def rungs(best: int, lost: int) -> list[int]:
+    """At most LADDER sizes between the two, evenly."""
+    room = lost - best - 1
+    count = min(LADDER, room)
+    return [best + (room + 1) * number // (count + 1) for number in range(1, count + 1)]
