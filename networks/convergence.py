@@ -1,13 +1,24 @@
-"""Who applied what: read by the API, the pages and ``net status``.
+"""Who applied what, and whose packets cross: read by the API, the pages and ``net status``.
 
-A node has converged when it is heard of, the version it reports is the one it is to have and
-it reports no finding. A network has converged when all its nodes have.
+A node has converged on a network when it is heard of, the version it reports is the one it is to
+have, it reports no finding, and its probes of the network's other nodes pass. One word says it, the
+first that is true:
 
     new         never reported
     silent      not heard of for some looks
     converging  is to have something newer than it has
     problem     reports a finding, or could not carry out what it is to have
+    cut         carries it out, and packets to a peer, or their answers, are lost
+    mtu         small packets cross, full ones do not
+    probing     carries it out, and nobody knows yet whether packets cross
     converged
+
+The word of a network is the worst of its nodes. Of one whose nodes all have converged it is:
+
+    up          full packets cross between all of them; or there is nothing to cross
+    converged   as declared, but not probed (``cluster.probe_interval`` is 0)
+    off         it has no range
+    waiting     for its first node
 """
 
 from collections import Counter, defaultdict
@@ -20,9 +31,10 @@ from django.db.models import Count, Q
 from networks.models import Allocation, Learnt, Network
 from nodes import members
 from nodes.models import Node, Report
+from nodes.probes import COUNTS, Summary
 
-WORST_FIRST = ("problem", "silent", "new", "converging", "converged")
-BULKY = ("interfaces", "leases", "files", "capabilities", "last_plan", "foreign")
+WORST_FIRST = ("problem", "cut", "mtu", "silent", "new", "converging", "probing", "converged")
+BULKY = ("interfaces", "leases", "files", "capabilities", "last_plan", "foreign", "pairs")
 """Columns of a report that say nothing about convergence: not read for lists of nodes."""
 
 
@@ -49,22 +61,37 @@ class NodeState:
         return [finding for finding in self.findings if finding["network"] in ("", network)]
 
     @property
+    def probes(self) -> list[Summary]:
+        """What its probes found, by network and family."""
+        return self.report.probes if self.report else []
+
+    def probes_of(self, network: str) -> list[Summary]:
+        """The same, of one network."""
+        return [summary for summary in self.probes if summary["network"] == network]
+
+    @property
     def status(self) -> str:
         """One word of WORST_FIRST."""
-        return self._word(self.findings)
+        return self._word(self.findings, self.probes)
 
     def status_on(self, network: str) -> str:
         """The same, of one network."""
-        return self._word(self.findings_of(network))
+        return self._word(self.findings_of(network), self.probes_of(network))
 
-    def _word(self, findings: list[dict[str, str]]) -> str:
+    def _word(self, findings: list[dict[str, str]], probes: list[Summary]) -> str:
         if self.report is None:
             return "new"
         if self.silent:
             return "silent"
         if not self.current:
             return "problem" if self.report.outcome == "failed" else "converging"
-        return "problem" if findings else "converged"
+        return "problem" if findings else _crossing(probes)
+
+
+def _crossing(probes: list[Summary]) -> str:
+    """The word for what the probes of a node found that carries out what it is to have."""
+    words = {"cut": "down", "mtu": "mtu", "probing": "pending"}
+    return next((word for word, count in words.items() if any(one[count] for one in probes)), "converged")
 
 
 @dataclass(frozen=True)
@@ -97,12 +124,28 @@ class NetworkState:
         """How many of its nodes have it as declared."""
         return self.counts["converged"]
 
+    @cached_property
+    def probes(self) -> Counter[str]:
+        """How many pairs there are (``peers``) and how they stand, both families counted."""
+        return Counter(
+            {
+                name: sum(one[name] for node in self.nodes for one in node.probes_of(self.network.name))
+                for name in COUNTS
+            }
+        )
+
+    @property
+    def is_probed(self) -> bool:
+        """False: there is something to probe, and no node does."""
+        return bool(self.probes["peers"]) or not self.network.is_segmented or len(self.nodes) < 2
+
     @property
     def status(self) -> str:
-        """The worst word of its nodes; ``off``: has no range; ``waiting``: for its first node."""
+        """The worst word of its nodes; ``up``, ``off`` and ``waiting`` beside them."""
         if not self.network.network:
             return "off"
-        return next((word for word in WORST_FIRST if self.counts[word]), "waiting")
+        word = next((word for word in WORST_FIRST if self.counts[word]), "waiting")
+        return "up" if word == "converged" and self.is_probed else word
 
 
 def node_states(nodes: Any = None) -> list[NodeState]:

@@ -7,6 +7,7 @@ from typing import Any
 from networks import addressing, convergence, declare
 from networks.declare import KEYWORDS
 from networks.models import Network, Segment
+from nodes.probes import COUNTS
 
 
 def represent(networks: Iterable[Network]) -> list[dict[str, Any]]:
@@ -42,6 +43,8 @@ def _represented(state: convergence.NetworkState, segments: list[Segment]) -> di
         "leases": state.leases,
         "segments": [segment_of(row) for row in segments if row.subnet],
         "convergence": {"nodes": len(state.nodes), "converged": state.converged},
+        "status": state.status,
+        "probes": {name: state.probes[name] for name in COUNTS},
         "created": network.created,
         "changed": network.changed,
     }

@@ -1,8 +1,8 @@
 """What a node's probes found, as it is stored with its report.
 
-    Report.probes   by network and family: counts, ``failing`` (the pairs that are not up), and ``known``,
-                    sentences about those that failed when nothing was pending last; small, read for lists
-    Report.pairs    every pair that the node told of, for the matrix
+Report.probes   by network and family: counts, ``failing`` (the pairs that are not up), and ``known``,
+                sentences about those that failed when nothing was pending last; small, read for lists
+Report.pairs    every pair that the node told of, for the matrix
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ Summary = dict[str, Any]
 
 
 def summary(said: Iterable[Probed], held: Iterable[Summary]) -> list[Summary]:
-    """``held`` is the summary of the report before: what was known then stays known while pairs are pending."""
+    """``held`` is the summary of the report before: what was known stays so while pairs are pending."""
     known = {(one["network"], one["family"]): one["known"] for one in held}
     return [_summed(one, known.get((one.network, one.family), [])) for one in said]
 

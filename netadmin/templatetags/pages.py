@@ -22,8 +22,12 @@ SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 CAPABILITIES = {"cni_plugins": "CNI plugins in", "cni_config": "CNI files in"}
 
 GLYPHS = {
+    "up": "●",
     "converged": "●",
+    "probing": "◐",
     "converging": "◐",
+    "cut": "✕",
+    "mtu": "◒",
     "problem": "▲",
     "silent": "○",
     "new": "+",
@@ -128,7 +132,9 @@ def level(total: int, *taken: int) -> dict[str, Any]:
 @register.filter
 def others(counts: Mapping[str, int]) -> str:
     """The words that are not yet, or no more, what they should be: "1 converging, 2 silent"."""
-    return ", ".join(f"{counts[word]} {word}" for word in GLYPHS if word != "converged" and counts.get(word))
+    return ", ".join(
+        f"{counts[word]} {word}" for word in GLYPHS if word not in ("converged", "up") and counts.get(word)
+    )
 
 
 @dataclass(frozen=True, slots=True)

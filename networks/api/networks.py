@@ -104,6 +104,16 @@ class ConvergenceSerializer(serializers.Serializer[Any]):
     converged = serializers.IntegerField(help_text="How many have it as declared.")
 
 
+class ProbesSerializer(serializers.Serializer[Any]):
+    """How the pairs of its nodes stand, of both families."""
+
+    peers = serializers.IntegerField(help_text="How many pairs there are; the others add up to it.")
+    up = serializers.IntegerField(help_text="Full packets cross, both ways.")
+    mtu = serializers.IntegerField(help_text="Small packets cross, full ones are lost.")
+    down = serializers.IntegerField(help_text="Nothing crosses, or no answer does.")
+    pending = serializers.IntegerField(help_text="Not known yet.")
+
+
 class NetworkSerializer(rest.Resource):
     """A backend network; the keywords are those of the reference."""
 
@@ -161,6 +171,12 @@ class NetworkSerializer(rest.Resource):
     )
     segments = SegmentSerializer(many=True, read_only=True)
     convergence = ConvergenceSerializer(read_only=True)
+    status = serializers.CharField(
+        read_only=True,
+        help_text="up; converged: as declared, but not probed; else the worst of its nodes: problem, cut, "
+        "mtu, silent, new, converging or probing; off: no range; waiting: no node.",
+    )
+    probes = ProbesSerializer(read_only=True)
     created = serializers.DateTimeField(read_only=True)
     changed = serializers.DateTimeField(read_only=True)
 

@@ -52,7 +52,9 @@ class NodeSerializer(rest.Resource):
     position = serializers.IntegerField(read_only=True, help_text="Order of joining, from 0.")
     joined = serializers.DateTimeField(read_only=True)
     last_seen = serializers.DateTimeField(read_only=True, allow_null=True)
-    status = serializers.CharField(read_only=True, help_text="new, silent, converging, problem or converged.")
+    status = serializers.CharField(
+        read_only=True, help_text="new, silent, converging, problem, cut, mtu, probing or converged."
+    )
     desired_version = serializers.CharField(read_only=True, help_text="Of the document it is to have.")
     applied_version = serializers.CharField(read_only=True, help_text="Of the document it has.")
     findings = FindingSerializer(many=True, read_only=True)

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.waiting import until
-from tests.kernel.cluster import BOTH, Declared, Underlay, an_underlay
-from workers.probing import schedule
+from tests.kernel.cluster import Declared, Underlay, an_underlay
 from workers.probing.prober import Prober
 from workers.report import Pair, Probed
 
@@ -62,7 +61,9 @@ def probing(underlay: Underlay, number: int = 1) -> Iterator[Probing]:
         one.prober.join()
 
 
-@pytest.mark.parametrize("network", [Declared(tunnel="never"), Declared(tunnel="always")], ids=["direct", "vxlan"])
+@pytest.mark.parametrize(
+    "network", [Declared(tunnel="never"), Declared(tunnel="always")], ids=["direct", "vxlan"]
+)
 def test_it_is_up_when_full_packets_cross_in_both_families(tmp_path: Path, network: Declared) -> None:
     network = dataclasses.replace(network, members=(1, 2, 3))
     with an_underlay(tmp_path, 3) as underlay, probing(underlay) as n1:
