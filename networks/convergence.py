@@ -60,6 +60,12 @@ class NodeState:
         """What concerns this network, or the node as a whole."""
         return [finding for finding in self.findings if finding["network"] in ("", network)]
 
+    def problems_of(self, network: str | None = None) -> list[dict[str, str]]:
+        """Findings, and pairs that fail, in their shape: of all networks, or what concerns this one."""
+        if network is None:
+            return self.findings + _failures(self.probes)
+        return self.findings_of(network) + _failures(self.probes_of(network))
+
     @property
     def probes(self) -> list[Summary]:
         """What its probes found, by network and family."""
@@ -86,6 +92,20 @@ class NodeState:
         if not self.current:
             return "problem" if self.report.outcome == "failed" else "converging"
         return "problem" if findings else _crossing(probes)
+
+
+def _failures(probes: list[Summary]) -> list[dict[str, str]]:
+    return [
+        {
+            "code": pair["code"],
+            "network": summary["network"],
+            "subject": f"packets to {pair['peer']} over IPv{summary['family']}",
+            "why": pair["why"],
+            "remedy": pair["remedy"],
+        }
+        for summary in probes
+        for pair in summary["failing"]
+    ]
 
 
 def _crossing(probes: list[Summary]) -> str:

@@ -23,7 +23,6 @@ def of_nodes(states: Iterable[NodeState], network: str | None = None) -> list[Tr
     for state in states:
         if state.status == "silent":
             found.append(_silent(state.node))
-        findings = state.findings if network is None else state.findings_of(network)
         found += [
             Trouble(
                 state.node,
@@ -31,7 +30,7 @@ def of_nodes(states: Iterable[NodeState], network: str | None = None) -> list[Tr
                 f"{finding['subject']}: {finding['why']}",
                 finding["remedy"],
             )
-            for finding in findings
+            for finding in state.problems_of(network)
         ]
     return found
 

@@ -17,6 +17,8 @@ LONGEST_VERSION = 64
 """Of a SHA-256 in hexadecimal."""
 MOST_ROUTES = 2**31 - 1
 OUTCOMES = ("applied", "unchanged", "failed", "no-document", "rolled-back")
+LATEST = 253402300800.0
+"""Seconds since 1970: the year 10000, which no calendar writes."""
 PAIR_STATES = ("up", "mtu", "down", "pending")
 MOST_PAIRS = 64
 """Peers of a network up to which every pair is told; beyond, those that are not up, as many at most."""
@@ -159,7 +161,23 @@ def parse(body: bytes) -> Report:
     for lease in report.leases:
         if not _is_address(lease.address):
             raise wire.WireError(f"leases={lease.address[:64]}: is no IP address")
+    for probed in report.probes:
+        _check(probed)
     return report
+
+
+def _check(probed: Probed) -> None:
+    """Raises WireError for what probes cannot have found."""
+    if probed.family not in (4, 6):
+        raise wire.WireError(f"family={probed.family}: is neither 4 nor 6")
+    for name in ("peers", "up", "mtu", "down", "pending"):
+        if not 0 <= getattr(probed, name) <= MOST_ROUTES:
+            raise wire.WireError(f"{name}={getattr(probed, name)}: is no number of peers")
+    for pair in probed.pairs:
+        if pair.state not in PAIR_STATES:
+            raise wire.WireError(f"state={pair.state[:64]}: is none of {', '.join(PAIR_STATES)}")
+        if not 0 <= pair.at < LATEST:
+            raise wire.WireError(f"at={pair.at}: is no time")
 
 
 def _is_address(text: str) -> bool:

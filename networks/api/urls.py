@@ -9,6 +9,7 @@ from networks.api.cluster import ClusterView
 from networks.api.networks import NetworkViewSet
 from networks.api.nodes import NodeViewSet
 from networks.api.operations import OperationViewSet
+from networks.api.probes import ProbesView
 from networks.api.worker import DesiredView, ReportView
 
 router = SimpleRouter()
@@ -21,5 +22,6 @@ urlpatterns = [
     path("allocations/", AllocationsView.as_view()),
     re_path(rf"^nodes/(?P<name>{NAME})/desired/$", DesiredView.as_view()),
     re_path(rf"^nodes/(?P<name>{NAME})/report/$", ReportView.as_view()),
+    re_path(rf"^networks/(?P<name>{NAME})/probes/$", ProbesView.as_view()),
     *router.urls,
 ]

@@ -69,14 +69,19 @@ def test_it_draws_the_table_as_the_reference_does(run: Run) -> None:
         "|- default   bridge         10.22.0.0/16  65536  0     65536  0.00%",
         "`- lo        loopback       127.0.0.1/32  1      0     1      0.00%",
     ]
-    assert [line[ours:] for line in lines] == ["leases  nodes", *["0       0/4"] * 4]
+    assert [line[ours:] for line in lines] == [
+        "leases  nodes  probes  status",
+        *["0       0/4    -       new"] * 4,
+    ]
 
 
 def test_it_draws_the_addresses_as_the_reference_does(run: Run) -> None:
     declared_from(CASES[0])
-    assert run("net status --verbose --name backend") == [
-        "name                 type           network             size      used  free   pct    leases  nodes",
-        "`- backend           routed_bridge  10.40.0.0/16        65536     4     65532  0.01%  0       0/4",
+    lines = run("net status --verbose --name backend")
+    ours = lines[0].index("leases")
+    assert [line[:ours].rstrip() for line in lines] == [
+        "name                 type           network             size      used  free   pct",
+        "`- backend           routed_bridge  10.40.0.0/16        65536     4     65532  0.01%",
         "   `- ip             node           service             resource",
         "      |- 10.40.0.10  c1n1           testbackend/svc/s1  ip#0",
         "      |- 10.40.12.7  c2n2           testbackend/svc/s4  ip#0",
@@ -98,8 +103,8 @@ def test_it_counts_leases_beside_what_services_use(run: Run, nodes: list[Node]) 
         "n1", leases=(factories.a_lease(address="10.11.0.7", container="0123456789abcdef", interface="eth1"),)
     )
     header, network, _, lease = run("net status --verbose --name backend1")
-    assert columns(network, header, ("used", "free", "pct", "leases", "nodes")) == [
-        "0", "65536", "0.00%", "1", "1/4",
+    assert columns(network, header, ("used", "free", "pct", "leases", "nodes", "probes")) == [
+        "0", "65536", "0.00%", "1", "1/4", "-       new",
     ]  # fmt: skip
     assert lease.split() == ["`-", "10.11.0.7", "n1", "-", "0123456789ab", "eth1"]
 
@@ -108,9 +113,9 @@ def test_it_shows_how_many_nodes_have_the_network_as_declared(run: Run, nodes: l
     factories.a_network(nodes=factories.IN_SCOPE)
     for name in ("n1", "n2"):
         factories.reported(name)
-    assert run("net status --name backend1")[1].endswith("  2/3")
+    assert run("net status --name backend1")[1].split()[-3:] == ["2/3", "-", "new"]
     factories.reported("n3")
-    assert run("net status --name backend1")[1].endswith("  3/3")
+    assert run("net status --name backend1")[1].split()[-3:] == ["3/3", "-", "converged"]
 
 
 CONFLICT = Finding(
@@ -165,6 +170,9 @@ def test_it_prints_json_with_the_names_of_the_rest_api(run: Run, nodes: list[Nod
         "pct": "0.00%",
         "leases": 0,
         "convergence": {"nodes": 4, "converged": 1},
+        "status": "new",
+        "probes": {"peers": 0, "up": 0, "mtu": 0, "down": 0, "pending": 0},
+        "pairs": [],
         "problems": [],
         "allocations": [
             {

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.report import Finding, Interface, Lease, Report, dump, parse
+from workers.report import Finding, Interface, Lease, Pair, Probed, Report, dump, parse
 from workers.wire import WireError
 
 WHOLE = Report(
@@ -33,7 +33,26 @@ WHOLE = Report(
         "netlink": {"fast": True, "batch": 1.5},
     },
     milliseconds=1.25,
+    probes=(
+        Probed(
+            "backend1",
+            4,
+            peers=2,
+            up=1,
+            mtu=0,
+            down=1,
+            pending=0,
+            size=1500,
+            rtt=0.2,
+            pairs=(
+                Pair("n2", "up", 0.0, 0.2, 1500, 1_700_000_000.5),
+                Pair("n3", "down", 1.0, 0.0, 0, 1_700_000_000.5, "peer-down", "does not answer", "See to it"),
+            ),
+        ),
+    ),
 )
+PROBED = dataclasses.asdict(WHOLE.probes[0])
+PAIR = PROBED["pairs"][0]
 
 
 def body(**changed: Any) -> bytes:
@@ -87,6 +106,10 @@ def test_it_reads_the_shortest() -> None:
         (body(leases=[dataclasses.asdict(Lease("b", "ten", "", ""))]), "leases"),
         (body(leases=[dataclasses.asdict(Lease("b", "fe80::1%eth0", "", ""))]), "leases"),
         (body(files={"a": 1}), "files.a"),
+        (body(probes=[{**PROBED, "family": 5}]), "family"),
+        (body(probes=[{**PROBED, "pending": -1}]), "pending"),
+        (body(probes=[{**PROBED, "pairs": [{**PAIR, "state": "sideways"}]}]), "state"),
+        (body(probes=[{**PROBED, "pairs": [{**PAIR, "at": 1e300}]}]), "at"),
         (body(capabilities={"plugins": ["nul \0"]}), "capabilities.plugins"),
         (body(capabilities={"kernel": "\ud800"}), "capabilities.kernel"),
         (body(unheard_of=1), "report"),

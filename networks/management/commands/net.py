@@ -2,7 +2,8 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -12,7 +13,7 @@ from redis.exceptions import RedisError
 from rest_framework.utils.encoders import JSONEncoder
 
 from netadmin.commandline import Verb, Verbs, by, table
-from networks import convergence, declare, fullness, troubles
+from networks import convergence, declare, fullness, pairs, troubles
 from networks.convergence import NetworkState
 from networks.lookups import the_network
 from networks.management.tree import Branch, draw
@@ -20,10 +21,13 @@ from networks.models import Allocation, Network
 from networks.representation import represent
 from nodes import wakeup
 from nodes.models import Cluster
+from nodes.probes import COUNTS
 
-COLUMNS = ("name", "type", "network", "size", "used", "free", "pct", "leases", "nodes")
+COLUMNS = ("name", "type", "network", "size", "used", "free", "pct", "leases", "nodes", "probes", "status")
 ADDRESS_COLUMNS = ("ip", "node", "service", "resource")
 SEGMENT_COLUMNS = ["node", "subnet", "address", "addr", "gateway"]
+LARGEST_MATRIX = 12
+"""Nodes of a network up to which every pair is printed."""
 CONTAINER = 12
 """Characters of a container id that are shown, as Docker does."""
 
@@ -37,11 +41,14 @@ class Command(Verbs):
             "status",
             self.status,
             "Show usage and convergence: used counts the addresses that resources of services report, leases "
-            "those that the nodes' stores handed out, nodes how many have the network as declared, of all "
-            "that are to have it. What somebody should look at is below the table.",
+            "those that the nodes' stores handed out, nodes how many have the network as declared and reach "
+            "all others, of all that are to have it, probes how many pairs of nodes exchange full packets. "
+            "What somebody should look at is below the table.",
             "example: manage.py net status --verbose --name backend1",
         )
-        status.add_argument("--verbose", action="store_true", help="Also the addresses.")
+        status.add_argument(
+            "--verbose", action="store_true", help="Also the addresses, and what crosses between which nodes."
+        )
         _add_name(status)
         _add_format(status, "table")
         show = verb("show", self.show, "Show what is declared and what follows from it.")
@@ -66,6 +73,8 @@ class Command(Verbs):
         self.stdout.write(
             draw(COLUMNS, [_network_branch(state, addresses.get(state.network.pk, ())) for state in states])
         )
+        for title, drawn in _matrices(states) if verbose else ():
+            self.stdout.write(f"\n{title}\n{drawn}")
         if problems := _problems(states, name):
             self.stdout.write("\nproblems\n" + table(problems))
 
@@ -136,6 +145,8 @@ def _network_branch(state: NetworkState, addresses: Iterable[Allocation]) -> Bra
         state.percent,
         str(state.leases),
         f"{state.converged}/{len(state.nodes)}",
+        f"{state.probes['up']}/{state.probes['peers']}" if state.probes["peers"] else "-",
+        state.status,
     )
     rows = [Branch(_address_cells(row)) for row in addresses]
     return Branch(cells, [Branch(ADDRESS_COLUMNS, rows)] if rows else ())
@@ -145,6 +156,32 @@ def _address_cells(row: Allocation) -> tuple[str, ...]:
     """A lease names its container where a service names its resource."""
     holder = row.resource or f"{row.container[:CONTAINER]} {row.interface}".strip() or row.state
     return (str(row.address), row.node.name if row.node else "-", row.service or "-", holder)
+
+
+def _matrices(states: Iterable[NetworkState]) -> Iterator[tuple[str, str]]:
+    """Title and table of what crosses between the nodes of each network that has not too many."""
+    for state in states:
+        nodes = [member.node for member in state.nodes]
+        if not state.probes["peers"]:
+            continue
+        title = f"probes of {state.network.name}"
+        if len(nodes) > LARGEST_MATRIX:
+            yield title, f"{len(nodes)} nodes are too many for a table; those that fail are below"
+            continue
+        made = pairs.matrix(nodes, pairs.of_network(state.network, nodes))
+        rows = [["from \\ to", *made.names]]
+        rows += [[source, *map(_cell_text, cells)] for source, cells in made.rows]
+        yield title, table(rows)
+
+
+def _cell_text(cell: pairs.Cell | None) -> str:
+    if cell is None:
+        return "-"
+    worst = cell.worst
+    if worst is None:
+        return "?"
+    texts = {"up": f"{worst.rtt:.3f} ms", "mtu": f"mtu {worst.largest}", "pending": "pending"}
+    return texts.get(worst.state, f"DOWN {worst.code}")
 
 
 def _problems(states: Iterable[NetworkState], name: str | None) -> list[tuple[str, str, str]]:
@@ -175,14 +212,19 @@ def _status_json(
             "pct": state.percent,
             "leases": state.leases,
             "convergence": {"nodes": len(state.nodes), "converged": state.converged},
+            "status": state.status,
+            "probes": {name: state.probes[name] for name in COUNTS},
             "problems": [
                 {"node": member.node.name, **finding}
                 for member in state.nodes
-                for finding in member.findings_of(network.name)
+                for finding in member.problems_of(network.name)
             ],
         }
         if addresses is not None:
             entry["allocations"] = [_allocation_json(row) for row in addresses.get(network.pk, ())]
+            entry["pairs"] = [
+                asdict(pair) for pair in pairs.of_network(network, [member.node for member in state.nodes])
+            ]
         shown.append(entry)
     return shown
 
