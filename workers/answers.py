@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from workers import question, wire
+from workers import planning, question, wire
 from workers.asked import Ground
 from workers.config import Settings
 from workers.control import Control, ControlError
@@ -20,7 +20,7 @@ from workers.document import Document
 from workers.kernel.door import Kernel
 from workers.question import Answer, Question, Questions
 
-KINDS: dict[str, Callable[[Any, Ground], Any]] = {}
+KINDS: dict[str, Callable[[Any, Ground], Any]] = {"plan": planning.plan}
 """What answers a question's body, by its kind; returns a dataclass of ``question.CONTENTS``."""
 
 log = logging.getLogger("netadmin.answers")

@@ -161,17 +161,17 @@ def _routes_in_the_way(
     keys = {route.key for route in suspects}
     return [
         route
-        for kind, table in sorted({(family(route.dst), route.table) for route in suspects})
-        for body in _table(kind, table, kernel)
+        for kind, number in sorted({(family(route.dst), route.table) for route in suspects})
+        for body in table(kind, number, kernel)
         for route in [routes.decode(body, names)]
         if route.key in keys and route.protocol != settings.protocol
     ]
 
 
-def _table(kind: int, table: int, kernel: Kernel) -> list[bytes]:
+def table(kind: int, number: int, kernel: Kernel) -> list[bytes]:
     """All routes of a table; a table is there as soon as it has one."""
     try:
-        return kernel.netlink.dump(routes.dump(kind, table=table))
+        return kernel.netlink.dump(routes.dump(kind, table=number))
     except NetlinkError as error:
         if error.errno != errno.ENOENT:
             raise

@@ -14,13 +14,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from workers import wire
+from workers.planned import Planned
 
 FORMAT = 1
 HEADER = "Netadmin-Questions"
 MAX_BYTES = 4 * 1024 * 1024
 """Of an answer."""
 STATES = ("answered", "failed")
-CONTENTS: dict[str, type] = {}
+CONTENTS: dict[str, type] = {"plan": Planned}
 """The dataclass of an answer's content, by the kind of its question."""
 
 

@@ -17,12 +17,15 @@ from rest_framework.response import Response
 
 from netadmin import rest
 from netadmin.problems import Fault, Problem
-from networks import declare
+from networks import declare, planning
+from networks.api import plan as plans
+from networks.api.operations import WAIT, OperationSerializer, answer
 from networks.declaration import Declaration, EveryNode
 from networks.declare import KEYWORDS
 from networks.lookups import the_network
 from networks.models import Network, Tunnel, TunnelMode, Type
 from networks.representation import represent, segment_of
+from nodes import questions
 
 REF = "#/components/schemas/Network"
 EXAMPLES = [
@@ -292,6 +295,31 @@ class NetworkViewSet(viewsets.GenericViewSet[Network]):
         """What each node has of the network, in cluster order."""
         rows = self._found(name).segments.exclude(node=None).exclude(subnet="").select_related("node")
         return Response([segment_of(row) for row in rows.order_by("node__position")])
+
+    @extend_schema(
+        request={"application/json": {"$ref": f"{REF}Request"}},
+        parameters=[plans.VERB, rest.FORCE, rest.IF_MATCH, WAIT],
+        responses={200: OperationSerializer, 202: OperationSerializer},
+        filters=False,
+    )
+    @action(detail=True, methods=["post"], pagination_class=None)
+    def plan(self, request: Request, name: str) -> Response:
+        """Ask the nodes what they would do for a draft of this network, and change nothing.
+
+        The draft is judged as PATCH (of a new network: POST), PUT or DELETE would be. 202 while nodes
+        are waited for; then the operation has the rest.
+        """
+        verb, by = plans.verb(request), request.user.username
+        expected, force = rest.expected_version(request), rest.forced(request)
+        wanted = Declaration() if verb == "withdraw" else self._wanted(request, name)
+        operation = planning.ask(
+            lambda: planning.VERBS[verb](name, wanted, by=by, expected=expected, force=force),
+            [name],
+            {"verb": verb, "force": force, "draft": request.data},
+            by=by,
+            within=max(questions.WITHIN, rest.seconds_to_wait(request, questions.LONGEST_WAIT)),
+        )
+        return answer(request, operation)
 
     def _found(self, name: str) -> Network:
         return the_network(name, self.get_queryset())

@@ -24,6 +24,7 @@ NEEDED = {
     ("put", "/api/v1/networks/{name}/"): OPERATOR,
     ("patch", "/api/v1/networks/{name}/"): OPERATOR,
     ("delete", "/api/v1/networks/{name}/"): OPERATOR,
+    ("post", "/api/v1/networks/{name}/plan/"): OPERATOR,
     ("get", "/api/v1/networks/{name}/probes/"): VIEWER,
     ("get", "/api/v1/networks/{name}/segments/"): VIEWER,
     ("get", "/api/v1/nodes/"): VIEWER,

@@ -44,6 +44,8 @@ from workers.report import Finding
 DST, SRC, OIF, GATEWAY, PRIORITY, PREFSRC, MULTIPATH, TABLE = 1, 2, 4, 5, 6, 7, 9, 15
 ONLINK = 4
 """RTNH_F_ONLINK: the next hop is on the device, whatever the addresses say."""
+FIB_MATCH = 0x2000
+"""RTM_F_FIB_MATCH: the route itself, with who made it, and not what follows from it."""
 UNIVERSE, LINK, ANY = 0, 253, 255
 UNICAST, BLACKHOLE = 1, 6
 MAIN = 254
@@ -150,6 +152,13 @@ def lookup(destination: str, source: str) -> Request:
     header = ROUTE_HEADER.pack(kind, bits, bits, 0, 0, 0, 0, 0, 0)
     body = header + attribute(DST, packed(destination)) + attribute(SRC, packed(source))
     return Request(Type.GETROUTE, Flag(0), body)
+
+
+def towards(address: str) -> Request:
+    """Asks which route of the tables leads to an address; its answer is for ``decode``."""
+    kind = family(address)
+    header = ROUTE_HEADER.pack(kind, 32 if kind == INET else 128, 0, 0, 0, 0, 0, 0, FIB_MATCH)
+    return Request(Type.GETROUTE, Flag(0), header + attribute(DST, packed(address)))
 
 
 def is_taken(route: Route) -> Request:
