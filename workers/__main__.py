@@ -12,7 +12,10 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,10 +23,13 @@ from workers import cache, config, files, logs
 from workers.agent import Agent
 from workers.cache import Cache, CacheError
 from workers.config import Settings, SettingsError
-from workers.control import Control, ControlError, Gone
+from workers.confirm import Confirm
+from workers.control import Control, ControlError, Gone, Silent
+from workers.courier import ATTEMPTS, TRIAL_PAUSE
+from workers.desired import Desired
 from workers.document import Document, DocumentError
 from workers.kernel.door import Kernel
-from workers.reconcile import look, reconcile
+from workers.reconcile import Outcome, look, reconcile
 from workers.watch import Watch
 
 if TYPE_CHECKING:
@@ -75,27 +81,62 @@ def run(settings: Settings) -> int:
 
 
 def once(settings: Settings) -> int:
-    """One run, from the newest document that can be had."""
+    """One run, from the newest document that can be had; taken back if it cuts the node off."""
     _be_the_only_one(settings)
-    document = _document(settings)
+    store = Cache(settings.state_dir, settings.node)
+    confirm = Confirm(store, settings)
+    control = Control(settings, confirm.answered)
+    fetched = _fetched(control, store, confirm)
     with Kernel() as kernel:
-        outcome = reconcile(document, settings, kernel)
+        desired, outcome = _carry_out(fetched, settings, kernel, confirm)
+        _prove(confirm, control)
+        if confirm.give_up():
+            desired, outcome = _carry_out(fetched, settings, kernel, confirm)
     _print(outcome.changes, "changed")
     _print(outcome.left, "NOT changed")
-    _print(outcome.findings, "problem")
-    print(f"{settings.node} version {document.version[:12]}: {_status(len(outcome.left))}")
-    return LEFT if outcome.left else DONE
+    _print((*desired.findings, *outcome.findings), "problem")
+    print(f"{settings.node} version {desired.version[:12]}: {_status(len(outcome.left))}")
+    return LEFT if outcome.left or desired.refused else DONE
 
 
 def plan(settings: Settings) -> int:
     """What ``once`` would do."""
-    document = _document(settings)
+    store = Cache(settings.state_dir, settings.node)
+    confirm = Confirm(store, settings)
+    desired = confirm.in_force(Desired(_document(Control(settings), store, confirm)[0]))
+    assert desired.document
     with Kernel() as kernel:
-        _, todo = look(document, settings, kernel)
+        _, todo = look(desired.document, settings, kernel)
     _print(todo.changes, "would")
-    _print(todo.findings, "problem")
-    print(f"{settings.node} version {document.version[:12]}: {_status(len(todo.changes))}")
-    return LEFT if todo else DONE
+    _print((*desired.findings, *todo.findings), "problem")
+    print(f"{settings.node} version {desired.version[:12]}: {_status(len(todo.changes))}")
+    return LEFT if todo or desired.refused else DONE
+
+
+def _carry_out(
+    document: Document, settings: Settings, kernel: Kernel, confirm: Confirm
+) -> tuple[Desired, Outcome]:
+    """The document, or what is in force in its place."""
+    desired = confirm.in_force(Desired(document))
+    assert desired.document
+    outcome = reconcile(
+        desired.document, settings, kernel, before_apply=partial(confirm.before, desired.document)
+    )
+    confirm.after(desired.document)
+    return desired, outcome
+
+
+def _prove(confirm: Confirm, control: Control) -> None:
+    """If a version is on trial, wait until the control plane is reached or the time is up."""
+    while confirm.seconds and not confirm.is_over:
+        control.hurry(confirm.seconds / ATTEMPTS)
+        try:
+            control.document(confirm.trial)
+        except Silent:
+            confirm.unanswered()
+            time.sleep(min(TRIAL_PAUSE, max(confirm.until - time.monotonic(), 0)))
+        except ControlError as error:
+            print(f"the control plane answers: {error}")
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
@@ -157,21 +198,31 @@ def _signals() -> int:
     return reader
 
 
-def _document(settings: Settings) -> Document:
-    """From the control plane, else the cached one; raises Unfit when there is neither."""
-    cached = Cache(settings.state_dir, settings.node)
+def _fetched(control: Control, store: Cache, confirm: Confirm) -> Document:
+    """The newest document, which is the cached one from now on. Raises Unfit."""
+    with suppress(CacheError):  # what cannot be read was never in force
+        confirm.adopt()
+    document, body = _document(control, store, confirm)
+    if body:
+        store.write(body, document.version)
+    return document
+
+
+def _document(control: Control, store: Cache, confirm: Confirm) -> tuple[Document, bytes]:
+    """From the control plane with its bytes, else what was in force; raises Unfit when there is neither."""
     try:
-        return cache.verify(Control(settings).document("") or b"", settings.node)
+        body = control.document("") or b""
+        return cache.verify(body, store.node), body
     except Gone as error:
         raise Unfit(f"{error}; the running worker cleans up") from error
     except (ControlError, DocumentError) as error:
         print(f"from the cache: {error}")
     try:
-        if document := cached.read():
-            return document
+        if document := confirm.restored():
+            return document, b""
     except CacheError as error:
         raise Unfit(str(error)) from error
-    raise Unfit(f"there is no document, and none in {cached.path}; nothing is touched")
+    raise Unfit(f"there is no document, and none in {store.path}; nothing is touched")
 
 
 def _print(lines: Iterable[object], what: str) -> None:

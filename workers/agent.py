@@ -20,6 +20,7 @@ import random
 import threading
 import time
 from collections.abc import Hashable
+from functools import partial
 from pathlib import Path
 
 from workers import reporting
@@ -28,9 +29,12 @@ from workers.cache import Cache, CacheError
 from workers.changes import Change
 from workers.cni.store import Store
 from workers.config import Settings
+from workers.confirm import Confirm
 from workers.control import Control
-from workers.courier import Courier, Desired
+from workers.courier import Courier
 from workers.damping import Damping
+from workers.desired import LOOK_INTERVAL, Desired
+from workers.document import Document
 from workers.kernel.door import Kernel
 from workers.objects import conf_directory
 from workers.observe import observe
@@ -44,8 +48,6 @@ SHARE = 4
 a routing daemon beside us may change its own routes a thousand times a second."""
 FIRST_RETRY = 1.0
 """Seconds until what the kernel refused is tried again; doubled up to the look interval."""
-LOOK_INTERVAL = 30.0
-"""Seconds; until a document says otherwise."""
 PROBLEMS = 5
 """How many of a run's new problems are logged one by one."""
 
@@ -60,13 +62,18 @@ class Agent(threading.Thread):
         self._cache = Cache(settings.state_dir, settings.node)
         self._store = Store(settings.cni_store)
         self._damping = Damping()
-        cached = self._restored()
-        self._answers = Answers(settings, lambda: self._courier.desired.document)
+        self._confirm = Confirm(self._cache, settings)
+        self._answers = Answers(settings, lambda: self._in_force().document)
         self._courier = Courier(
-            Control(settings), self._cache, cached, lambda reasons: watch.wake(*reasons), self._answers.ask
+            Control(settings, self._confirm.answered),
+            self._cache,
+            self._confirm,
+            self._restored(),
+            lambda reasons: watch.wake(*reasons),
+            self._answers.ask,
         )
         self._prober = Prober(lambda: watch.wake("probes"))
-        self._applied = cached.version
+        self._applied = self._confirm.confirmed
         """The version of which a difference is drift: applied before, here or by an earlier process."""
         self._left: set[Hashable] = set()
         self._last: Report | None = None
@@ -102,7 +109,7 @@ class Agent(threading.Thread):
                     self._serve(kernel)
             except Exception as error:
                 log.exception("a run failed; the network stays as it is until the next")
-                self._post(reporting.failed(self._settings, self._courier.desired, error, self._told))
+                self._post(reporting.failed(self._settings, self._in_force(), error, self._told))
                 self._failures += 1
                 self._watch.pause(self._backoff())
 
@@ -119,19 +126,38 @@ class Agent(threading.Thread):
     def _turn(self, kernel: Kernel, reasons: set[str]) -> None:
         """One run, and what follows from how it went."""
         start = time.monotonic()
-        desired = self._courier.desired
+        if went_back := self._confirm.give_up():
+            self._applied = ""
+        desired = self._in_force()
         if "timer" in reasons:
             self._courier.ask("timer")
         self._follow(desired)
         if desired.document is None:
             outcome = Outcome((), (), (), observe(None, self._settings, kernel), 0.0)
         else:
-            outcome = reconcile(desired.document, self._settings, kernel, self._watch.forget)
+            outcome = self._carry_out(desired.document, kernel)
             self._prober.aim(desired.document, outcome.observed.host, bool(outcome.changes))
             self.built.set()
         drift = self._drift(desired, outcome)
         self._plan_next(reasons, outcome, start)
         self._tell(reasons, desired, outcome, drift)
+        if went_back:
+            self._courier.ask("rolled-back")
+
+    def _in_force(self) -> Desired:
+        """What the control plane wants, or what stands in its place after a roll-back."""
+        return self._confirm.in_force(self._courier.desired)
+
+    def _carry_out(self, document: Document, kernel: Kernel) -> Outcome:
+        """One run, in which a version that is new may have to prove itself."""
+        on_trial = partial(self._confirm.before, document)
+        try:
+            outcome = reconcile(document, self._settings, kernel, self._watch.forget, on_trial)
+        except Exception:
+            self._confirm.interrupted()
+            raise
+        self._confirm.after(document)
+        return outcome
 
     def _follow(self, desired: Desired) -> None:
         """Watch the directories as they are now; a plugin may have made one meanwhile."""
@@ -165,18 +191,25 @@ class Agent(threading.Thread):
 
     def _next(self) -> set[str]:
         """Sleep until there is a reason for a run."""
-        due = min(self._timer, self._retry)
-        rest = min(self._resume, due) - time.monotonic()
-        if rest > 0 and (reasons := self._watch.pause(rest)):
-            return reasons
-        if reasons := self._watch.wait(due - time.monotonic()):
-            return reasons
-        return {"timer"} if due == self._timer else {"retry"}
+        while True:
+            due = min(self._timer, self._retry, self._confirm.until)
+            rest = min(self._resume, due) - time.monotonic()
+            if rest > 0 and (reasons := self._watch.pause(rest)):
+                return reasons
+            if reasons := self._watch.wait(due - time.monotonic()):
+                return reasons
+            if self._confirm.is_over:
+                return {"confirm"}
+            if due == self._timer:
+                return {"timer"}
+            if due == self._retry:
+                return {"retry"}
 
     def _tell(self, reasons: set[str], desired: Desired, outcome: Outcome, drift: tuple[Change, ...]) -> None:
         """Log what was done, and report it; when nothing is new, only the timer's look is reported."""
         if desired.removed and not outcome.left:
             self._cache.drop()
+            self._confirm.forget()
         found = (*self._damping.findings, *self._prober.findings)
         report = reporting.report(
             self._settings, desired, outcome, drift, found, self._store.leases(), self._prober.probed
@@ -185,7 +218,8 @@ class Agent(threading.Thread):
         self._log(report, reasons)
         if desired.removed or (desired.document is None and "start" in reasons):
             return
-        if reasons & {"timer", "wake-up"} or report.changes or not reporting.same(report, self._told):
+        asked_for = self._confirm.seconds or reasons & {"timer", "wake-up"}
+        if asked_for or report.changes or not reporting.same(report, self._told):
             self._post(report)
 
     def _tell_probes(self, last: Report) -> None:
@@ -201,7 +235,8 @@ class Agent(threading.Thread):
     def _restored(self) -> Desired:
         """What the last process left in the cache; a file that is damaged is as good as none."""
         try:
-            return Desired(self._cache.read())
+            self._confirm.adopt()
+            return Desired(self._confirm.restored())
         except CacheError as error:
             log.error("%s", error)
             remedy = "Nothing, if the control plane answers; else look at the disk"

@@ -6,7 +6,8 @@
     POST URL/api/v1/nodes/NAME/questions/ID/   answer               -> 204
 
     ControlError
-    |- Away      no answer, 5xx, 404, a redirect: keep everything, try again
+    |- Away      5xx, 404, a redirect: keep everything, try again
+    |  `- Silent no answer at all
     |- Denied    401, 403: the token is not taken: keep everything, a person has to act
     |- Refused   what was sent is not taken as it is: sending it again is of no use
     `- Gone      410 with a problem document: this node was removed from the cluster
@@ -15,6 +16,8 @@
 """
 
 import json
+import time
+from collections.abc import Callable
 from urllib.parse import quote
 
 import urllib3
@@ -24,6 +27,7 @@ from workers.config import Settings
 
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 15.0
+PATIENT = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
 PROBLEM = "application/problem+json"
 ONCE_MORE = urllib3.Retry(
     connect=0, read=1, status=0, other=0, allowed_methods=None, respect_retry_after_header=False
@@ -42,6 +46,10 @@ class Away(ControlError):
         """Seconds the control plane asks for; 0: it did not say."""
 
 
+class Silent(Away):
+    pass
+
+
 class Denied(ControlError):
     pass
 
@@ -57,12 +65,14 @@ class Gone(ControlError):
 class Control:
     """One kept connection; used by one thread."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, answered: Callable[[float], None] = lambda begun: None) -> None:
+        """``answered``: called with the ``time.monotonic`` at which an exchange began that was answered."""
+        self._answered = answered
+        self._timeout = PATIENT
         self._base = f"{settings.url}/api/v1/nodes/{quote(settings.node, safe='')}"
         self._pool = urllib3.PoolManager(
             num_pools=1,
             maxsize=1,
-            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
             headers={"Authorization": f"Token {settings.token}", "User-Agent": "netadmin-worker"},
         )
         self.asked = 0
@@ -98,6 +108,11 @@ class Control:
         if response.status not in (200, 202, 204):
             raise _refusal(response)
 
+    def hurry(self, seconds: float) -> None:
+        """The next request uses no kept connection, and waits at most so long for its answer."""
+        self.close()
+        self._timeout = urllib3.Timeout(connect=min(1.0, seconds), read=min(seconds, READ_SECONDS))
+
     def close(self) -> None:
         self._pool.clear()
 
@@ -105,19 +120,23 @@ class Control:
         self, method: str, what: str, headers: dict[str, str], body: bytes | None
     ) -> urllib3.BaseHTTPResponse:
         url = f"{self._base}/{what}/"
+        begun, timeout, self._timeout = time.monotonic(), self._timeout, PATIENT
         try:
-            return self._pool.request(
+            response = self._pool.request(
                 method,
                 url,
                 headers={**self._pool.headers, **headers},
                 body=body,
                 redirect=False,
                 retries=ONCE_MORE,
+                timeout=timeout,
             )
         except urllib3.exceptions.HTTPError as error:
-            raise Away(
+            raise Silent(
                 f"{url}: {_reason(error)}; check NETADMIN_URL and that the control plane runs"
             ) from error
+        self._answered(begun)
+        return response
 
 
 def _reason(error: urllib3.exceptions.HTTPError) -> str:

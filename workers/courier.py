@@ -4,8 +4,9 @@
                          -> a header says that questions wait -> questioned()
     post(report) -> one slot, the newest wins -> POST, again until it is taken
 
-One back-off serves both: while the control plane is away the node keeps its network, and
-what was done meanwhile is told when it is back.
+An answer of any kind also confirms the version that is on trial (``confirm``): usually that to the
+first report after the apply. One back-off serves both: while the control plane is away the node
+keeps its network, and what was done meanwhile is told when it is back.
 """
 
 import dataclasses
@@ -14,16 +15,23 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from workers import cache, report
 from workers.cache import Cache
-from workers.control import Away, Control, ControlError, Denied, Gone, Refused
+from workers.confirm import Confirm
+from workers.control import Away, Control, ControlError, Denied, Gone, Refused, Silent
+from workers.desired import Desired
 from workers.document import Document, DocumentError
 from workers.report import Finding, Report
 
 LONGEST_PAUSE = 30.0
 """Seconds between two attempts while the control plane is away; the first pause is half a second."""
+TRIAL_PAUSE = 1.0
+"""Seconds between two attempts while a version is on trial."""
+ATTEMPTS = 4
+"""A request of a trial waits for its answer no longer than this part of the trial."""
+AT_ONCE = {"wake-up", "rolled-back"}
+"""Reasons to ask for which a back-off ends."""
 BETWEEN_REPORTS = 0.5
 """Seconds, but for the first one of a new version and the first one that knows whether its packets
 cross: containers that come and go by the dozen make one report, not dozens."""
@@ -33,27 +41,6 @@ SENTENCES = 1000
 log = logging.getLogger("netadmin.control")
 
 
-@dataclass(frozen=True, slots=True)
-class Desired:
-    """What the control plane last said that this node must have."""
-
-    document: Document | None = None
-    """None: never read one. That is not an empty one: nothing may be removed for it."""
-    removed: bool = False
-    """The node is no longer in the cluster; ``document`` is empty then."""
-    findings: tuple[Finding, ...] = ()
-    """What was wrong with a document that could not be taken."""
-
-    @property
-    def version(self) -> str:
-        return self.document.version if self.document else ""
-
-    def without_networks(self, node: str) -> "Desired":
-        """The node was removed: an empty document, in the directories of the last one."""
-        last = self.document or Document("", "", node, (), LONGEST_PAUSE, "", "", (), ())
-        return Desired(dataclasses.replace(last, version="", ranges=(), networks=()), removed=True)
-
-
 class Courier(threading.Thread):
     """``ask``, ``post`` and ``stop`` are for any thread; a request under way is not waited for."""
 
@@ -61,6 +48,7 @@ class Courier(threading.Thread):
         self,
         control: Control,
         store: Cache,
+        confirm: Confirm,
         desired: Desired,
         wake: Callable[[set[str]], None],
         questioned: Callable[[], None],
@@ -70,6 +58,7 @@ class Courier(threading.Thread):
         """Replaced as a whole, before ``wake`` is called."""
         self._control = control
         self._cache = store
+        self._confirm = confirm
         self._wake = wake
         self._questioned = questioned
         self._asked: set[str] = set()
@@ -85,18 +74,20 @@ class Courier(threading.Thread):
     def ask(self, reason: str) -> None:
         """Fetch the document, and wake the agent if it changed.
 
-        A ``wake-up`` wakes it in any case, and does not wait for a back-off to end.
+        A ``wake-up`` wakes it in any case. What is ``AT_ONCE`` does not wait for a back-off to end.
         """
         with self._changed:
             self._asked.add(reason)
-            if reason == "wake-up":
-                self._not_before = 0.0
+            if reason in AT_ONCE:
+                self._not_before, self._failures = 0.0, 0
             self._changed.notify()
 
     def post(self, newest: Report) -> None:
         """Hand in ``newest`` as soon as possible, in place of one that is still waiting."""
         with self._changed:
             self._mail = merged(self._mail, newest)
+            if self._confirm.seconds:
+                self._not_before = 0.0
             self._changed.notify()
 
     def stop(self) -> None:
@@ -107,6 +98,8 @@ class Courier(threading.Thread):
     def run(self) -> None:
         while not self._stopped:
             asked, mail = self._next()
+            if seconds := self._confirm.seconds:
+                self._control.hurry(seconds / ATTEMPTS)
             try:
                 if asked:
                     self.fetch(asked)
@@ -114,6 +107,9 @@ class Courier(threading.Thread):
                     self._hand_in(mail)
             except Refused as error:
                 log.error("a report was not taken: %s", error)
+            except Silent as error:
+                self._confirm.unanswered()
+                self._failed(error)
             except ControlError as error:
                 self._failed(error)
             except Exception:
@@ -172,7 +168,7 @@ class Courier(threading.Thread):
             refused = Finding("document", "", "desired-state document", str(error), remedy)
             return self._with(self.desired.document, refused)
         try:
-            self._cache.write(body)
+            self._cache.write(body, document.version)
         except OSError as error:
             remedy = "Make room, or the node has no network after a restart without the control plane"
             unwritten = Finding(
@@ -221,6 +217,8 @@ class Courier(threading.Thread):
     def _back_off(self, at_least: float = 0.0) -> None:
         self._failures += 1
         pause = min(0.5 * 2 ** min(self._failures - 1, 10), LONGEST_PAUSE) * random.uniform(0.75, 1.0)
+        if self._confirm.seconds:
+            pause = min(pause, TRIAL_PAUSE)
         self._not_before = time.monotonic() + max(pause, at_least)
 
 

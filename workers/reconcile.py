@@ -58,12 +58,17 @@ def look(document: Document, settings: Settings, kernel: Kernel) -> tuple[Observ
 
 
 def reconcile(
-    document: Document, settings: Settings, kernel: Kernel, before_look: Callable[[], None] = lambda: None
+    document: Document,
+    settings: Settings,
+    kernel: Kernel,
+    before_look: Callable[[], None] = lambda: None,
+    before_apply: Callable[[Plan], None] = lambda todo: None,
 ) -> Outcome:
     """Make the node what the document says.
 
     ``before_look`` is called when a look begins: of what happened earlier, nothing needs
-    another run. Raises what the kernel's doors raise when they cannot look at all.
+    another run. ``before_apply`` is called with each plan that is about to be carried out.
+    Raises what the kernel's doors raise when they cannot look at all.
     """
     start = time.monotonic()
     before_look()
@@ -74,6 +79,7 @@ def reconcile(
     for _ in range(ROUNDS):
         if not todo:
             break
+        before_apply(todo)
         refused = _carry_out(todo, kernel)
         end = time.monotonic()
         before_look()

@@ -11,7 +11,7 @@ from workers import VERSION
 from workers.changes import Change
 from workers.cni import plugins
 from workers.config import Settings
-from workers.courier import Desired
+from workers.desired import Desired
 from workers.objects import conf_directory
 from workers.reconcile import Outcome
 from workers.report import Finding, Lease, Probed, Report
@@ -45,6 +45,7 @@ def report(
         capabilities=capabilities,
         milliseconds=outcome.milliseconds,
         probes=probes,
+        refused=desired.refused,
     )
 
 
@@ -70,6 +71,7 @@ def failed(settings: Settings, desired: Desired, error: Exception, last: Report 
         drift=(),
         findings=(*desired.findings, finding),
         milliseconds=0.0,
+        refused=desired.refused,
     )
 
 
@@ -106,6 +108,8 @@ def _outcome(desired: Desired, outcome: Outcome) -> str:
         return "no-document"
     if outcome.left:
         return "failed"
+    if desired.refused:
+        return "rolled-back"
     return "applied" if outcome.changes else "unchanged"
 
 

@@ -43,7 +43,9 @@ GONE = Answer(
 
 
 class ControlPlane:
-    def __init__(self, document: bytes = b"", version: str = "", port: int = 0) -> None:
+    def __init__(
+        self, document: bytes = b"", version: str = "", port: int = 0, address: str = "127.0.0.1"
+    ) -> None:
         self.document, self.version = document, version
         self.answer: Answer | None = None
         self.reports: list[Report] = []
@@ -54,8 +56,8 @@ class ControlPlane:
         """Method, path, headers."""
         self.held = threading.Event()
         self.held.set()
-        self._server = _Server(("127.0.0.1", port), _handler(self))
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._server = _Server((address, port), _handler(self))
+        self.url = f"http://{address}:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 
     def declare(self, document: bytes, version: str) -> None:

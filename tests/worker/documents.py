@@ -34,12 +34,19 @@ def backend(name: str = "backend1", peers: int = 3) -> dict[str, Any]:
     }
 
 
+def bridge(name: str, cidr: str) -> dict[str, Any]:
+    """A network of this node alone."""
+    alone = {"name": name, "type": "bridge", "device": f"obr_{name}", "peers": []}
+    return {**backend(), **alone, "ranges": [cidr], "subnets": [cidr]}
+
+
 def body(
     *networks: dict[str, Any],
     node: str = "n1",
     look_interval: float = 30,
     config: str = "",
     plugins: str = "",
+    confirm: float = 0,
 ) -> bytes:
     """The bytes of a document with these networks."""
     lists = {}
@@ -51,6 +58,7 @@ def body(
         "node": node,
         "addresses": ["10.0.0.1"],
         "look_interval": look_interval,
+        "confirm": confirm,
         "cni": {"plugins": plugins, "config": config},
         "ranges": [cidr for network in networks for cidr in network["ranges"]],
         "networks": [_pointing(network) for network in networks],

@@ -18,7 +18,7 @@ def cache(tmp_path: Path) -> Cache:
 
 
 def test_what_was_written_is_read(cache: Cache) -> None:
-    cache.write(BODY)
+    cache.write(BODY, "v1")
     document = cache.read()
     assert document
     assert document.version == documents.version(BODY)
@@ -31,7 +31,7 @@ def test_there_may_be_none(cache: Cache) -> None:
 
 @pytest.mark.parametrize("length", range(0, len(BODY), 97))
 def test_one_that_was_cut_is_not_believed(cache: Cache, length: int) -> None:
-    cache.write(BODY[:length])
+    cache.write(BODY[:length], "v1")
     with pytest.raises(CacheError, match="ignored until the control plane answers"):
         cache.read()
 
@@ -47,7 +47,7 @@ def test_one_that_was_cut_is_not_believed(cache: Cache, length: int) -> None:
 )
 def test_one_that_was_altered_is_not_believed(cache: Cache, part: bytes, altered: bytes) -> None:
     assert part in BODY
-    cache.write(BODY.replace(part, altered, 1))
+    cache.write(BODY.replace(part, altered, 1), "v1")
     with pytest.raises(CacheError):
         cache.read()
 
@@ -58,7 +58,7 @@ def test_one_of_another_node_is_not_believed() -> None:
 
 
 def test_it_can_be_dropped_twice(cache: Cache) -> None:
-    cache.write(BODY)
+    cache.write(BODY, "v1")
     cache.drop()
     cache.drop()
     assert cache.read() is None

@@ -13,8 +13,10 @@ from tests.worker import documents
 from tests.worker.conftest import Node, declare
 from tests.worker.control_plane import GONE, Answer, ControlPlane
 from workers.cache import Cache
+from workers.confirm import Confirm
 from workers.control import Control
-from workers.courier import BETWEEN_REPORTS, Courier, Desired, merged
+from workers.courier import BETWEEN_REPORTS, Courier, merged
+from workers.desired import Desired
 from workers.report import Report
 
 
@@ -45,7 +47,10 @@ def questioned() -> threading.Event:
 def courier(
     node: Node, plane: ControlPlane, cache: Cache, woken: Woken, questioned: threading.Event
 ) -> Iterator[Courier]:
-    courier = Courier(Control(node.settings), cache, Desired(), woken.put, questioned.set)
+    confirm = Confirm(cache, node.settings)
+    courier = Courier(
+        Control(node.settings, confirm.answered), cache, confirm, Desired(), woken.put, questioned.set
+    )
     with node.namespace.entered():  # a thread is where the one is that starts it
         courier.start()
     yield courier

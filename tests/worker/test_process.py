@@ -274,7 +274,12 @@ def test_killed_at_any_moment_it_converges_the_next_time(
     assert start("plan").ended() == 0
     assert node.routes() == BOTH
     assert [path.name for path in node.config.iterdir()] == ["backend1.conflist"]
-    assert {path.name for path in node.state.iterdir()} <= {"document.json", "lock"}
+    assert {path.name for path in node.state.iterdir()} <= {
+        "document.json",
+        "confirmed.json",
+        "confirm.json",
+        "lock",
+    }
 
 
 def test_plan_changes_nothing_and_once_does_it(node: Node, plane: ControlPlane, start: Start) -> None:
