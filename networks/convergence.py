@@ -4,6 +4,9 @@ A node has converged on a network when it is heard of, the version it reports is
 have, it reports no finding, and its probes of the network's other nodes pass. One word says it, the
 first that is true:
 
+A node that rolled a version back keeps what it had. The networks that the version would have
+changed are a problem there; the others are as declared.
+
     new         never reported
     silent      not heard of for some looks
     converging  is to have something newer than it has
@@ -53,6 +56,12 @@ class NodeState:
         return bool(self.node.desired_version) and self.node.applied_version == self.node.desired_version
 
     @property
+    def refused(self) -> str:
+        """The version that it is to have and rolled back; empty: none."""
+        refused = self.report.refused if self.report else ""
+        return refused if refused == self.node.desired_version else ""
+
+    @property
     def findings(self) -> list[dict[str, str]]:
         return self.report.findings if self.report else []
 
@@ -89,7 +98,7 @@ class NodeState:
             return "new"
         if self.silent:
             return "silent"
-        if not self.current:
+        if not self.current and not self.refused:
             return "problem" if self.report.outcome == "failed" else "converging"
         return "problem" if findings else _crossing(probes)
 

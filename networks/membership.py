@@ -8,7 +8,7 @@ import socket
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import F, Max
 
 from netadmin.problems import Conflict, Fault, InUse, Problem
 from networks import desired, rules, segments
@@ -16,7 +16,7 @@ from networks.declare import require_version
 from networks.lookups import the_node
 from networks.models import Network
 from nodes import brokeraccess, events, wakeup
-from nodes.models import Cluster, Node
+from nodes.models import Cluster, Node, Report
 
 FIELDS = ("addresses", "cni_plugins", "cni_config", "comment")
 
@@ -99,6 +99,25 @@ def remove(name: str, *, by: str, expected: int | None = None, force: bool = Fal
     events.record(by, "removed", "node", name, before=before)
     brokeraccess.revoke_on_commit(name)
     wakeup.wake_on_commit(other.name for other in desired.publish(touched))
+
+
+@transaction.atomic
+def retry(name: str, *, by: str) -> Node:
+    """Let a node try again what it rolled back: the same declaration becomes a new version.
+
+    Raises Conflict when there is nothing that it refuses.
+    """
+    Cluster.locked()
+    node = the_node(name)
+    refused = Report.objects.filter(node=node).values_list("refused", flat=True).first()
+    if not refused or refused != node.desired_version:
+        raise Conflict(
+            Fault("node", name, "refuses nothing that it is to have", "There is nothing to try again")
+        )
+    Node.objects.filter(pk=node.pk).update(attempt=F("attempt") + 1)
+    events.record(by, "retried", "node", name, before={"version": refused})
+    wakeup.wake_on_commit(other.name for other in desired.publish(()))
+    return Node.objects.get(pk=node.pk)
 
 
 def describe(node: Node) -> dict[str, Any]:

@@ -15,6 +15,8 @@ class Trouble:
     """Empty: it concerns the whole node."""
     sentence: str
     remedy: str
+    retry: bool = False
+    """The node rolled back what it is to have, and may be told to try again."""
 
 
 def of_nodes(states: Iterable[NodeState], network: str | None = None) -> list[Trouble]:
@@ -29,6 +31,7 @@ def of_nodes(states: Iterable[NodeState], network: str | None = None) -> list[Tr
                 finding["network"],
                 f"{finding['subject']}: {finding['why']}",
                 finding["remedy"],
+                retry=bool(state.refused) and finding["code"] == "rolled-back",
             )
             for finding in state.problems_of(network)
         ]

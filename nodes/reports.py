@@ -79,6 +79,9 @@ def gone(name: str) -> NodeGone:
 
 def _remember(node: Node, said: wire.Report, held: Report | None) -> None:
     actor = f"node {node.name}"
+    if said.refused and (held is None or said.refused != held.refused):
+        gone_back = {"before": {"version": said.refused}, "after": {"version": said.version}}
+        events.record(actor, "rolled back", "node", node.name, **gone_back)
     if said.drift:
         events.record(actor, "repaired", "node", node.name, after=list(said.drift))
     elif said.changes:

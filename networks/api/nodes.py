@@ -57,6 +57,9 @@ class NodeSerializer(rest.Resource):
     )
     desired_version = serializers.CharField(read_only=True, help_text="Of the document it is to have.")
     applied_version = serializers.CharField(read_only=True, help_text="Of the document it has.")
+    refused = serializers.CharField(
+        read_only=True, help_text="The desired version, if it was rolled back: it cut the node off."
+    )
     findings = FindingSerializer(many=True, read_only=True)
 
 
@@ -94,6 +97,7 @@ def represent(state: convergence.NodeState) -> dict[str, Any]:
         "status": state.status,
         "desired_version": node.desired_version,
         "applied_version": node.applied_version,
+        "refused": state.refused,
         "findings": state.findings,
     }
 
@@ -162,6 +166,12 @@ class NodeViewSet(viewsets.GenericViewSet[Node]):
         """Make the node's token, in place of the one it had."""
         token = tokens.for_node(the_node(name), by=request.user.username)
         return Response({"node": name, "token": token}, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=None)
+    @action(detail=True, methods=["post"], write_role=roles.OPERATOR)
+    def retry(self, request: Request, name: str) -> Response:
+        """Try again what the node rolled back. Needs the role operator."""
+        return self._answer(membership.retry(name, by=request.user.username))
 
     def _answer(self, node: Node, code: int = status.HTTP_200_OK) -> Response:
         [state] = convergence.node_states(Node.objects.filter(pk=node.pk))

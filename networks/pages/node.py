@@ -11,14 +11,14 @@ from django.views.decorators.cache import never_cache
 
 from netadmin.pages import PageRequest, live, page, part_of
 from netadmin.problems import Problem
-from netadmin.roles import ADMIN
+from netadmin.roles import ADMIN, OPERATOR
 from networks import convergence, fullness, membership
 from networks.forms import GoingForm, NodeForm
 from networks.models import Network
 from networks.pages.rows import Row
 from networks.troubles import of_nodes, of_parts
 from nodes import tokens, worker_conf
-from nodes.models import Event, Node, Report
+from nodes.models import Cluster, Event, Node, Report
 
 EVENTS = 20
 
@@ -118,6 +118,25 @@ def _token_page(request: PageRequest, node: Node, token: str) -> HttpResponse:
         broker_url=worker_conf.broker_url(settings.ENVIRONMENT),
     )
     return render(request, "nodes/token.html", {"node": node, "conf": conf, "file": worker_conf.FILE})
+
+
+@page(OPERATOR)
+def retry(request: PageRequest, name: str) -> HttpResponse:
+    """What the node rolled back is tried again."""
+    node = get_object_or_404(Node, name=name)
+    problem = None
+    if request.method == "POST":
+        try:
+            membership.retry(name, by=request.user.get_username())
+        except Problem as error:
+            problem = error
+        else:
+            messages.success(request, f"{name} tries again.")
+            return redirect("node", name=name)
+    [state] = convergence.node_states(Node.objects.filter(pk=node.pk))
+    seconds = Cluster.current().confirm_seconds
+    context = {"node": node, "problem": problem, "state": state, "seconds": seconds}
+    return render(request, "nodes/retry.html", context)
 
 
 @page(ADMIN)

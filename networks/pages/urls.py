@@ -24,5 +24,6 @@ urlpatterns = [
     path("new/node/", node.new, name="node-new"),
     path("nodes/<str:name>/edit/", node.edit, name="node-edit"),
     path("nodes/<str:name>/token/", node.token, name="node-token"),
+    path("nodes/<str:name>/retry/", node.retry, name="node-retry"),
     path("nodes/<str:name>/remove/", node.remove, name="node-remove"),
 ]

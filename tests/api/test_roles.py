@@ -33,6 +33,7 @@ NEEDED = {
     ("patch", "/api/v1/nodes/{name}/"): ADMIN,
     ("delete", "/api/v1/nodes/{name}/"): ADMIN,
     ("post", "/api/v1/nodes/{name}/token/"): ADMIN,
+    ("post", "/api/v1/nodes/{name}/retry/"): OPERATOR,
     ("get", "/api/v1/nodes/{name}/desired/"): VIEWER,
     ("get", "/api/v1/nodes/{name}/questions/"): NODE,
     ("post", "/api/v1/nodes/{name}/questions/{question}/"): NODE,

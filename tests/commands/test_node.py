@@ -98,3 +98,15 @@ def test_it_shows_what_a_node_reported(run: Run, nodes: list[Node]) -> None:
     assert "routes           3" in lines
     assert lines[lines.index("segments") + 1].split() == ["backend1", "10.11.4.0/22"]
     assert lines[lines.index("last plan") + 1] == "  add route 10.11.0.0/22 via 192.0.2.1"
+
+
+def test_it_lets_a_node_try_again_what_it_rolled_back(run: Run, refusal: Refusal, nodes: list[Node]) -> None:
+    refused = Node.objects.get(name="n1").desired_version
+    finding = factories.a_finding(code="rolled-back")
+    factories.reported("n1", version="", outcome="rolled-back", refused=refused, findings=(finding,))
+    assert f"refused version  {refused[:12]}" in run("node show n1")
+    said = run("node retry n1")
+    version = Node.objects.get(name="n1").desired_version
+    assert said == [f"n1 tries again, as version {version[:12]}"]
+    assert version != refused
+    assert "There is nothing to try again" in refusal("node retry n1")

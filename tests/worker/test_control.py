@@ -11,7 +11,7 @@ from tests.worker.conftest import Node
 from tests.worker.control_plane import GONE, TOKEN, Answer, ControlPlane
 from workers import config
 from workers.config import Settings
-from workers.control import Away, Control, ControlError, Denied, Gone, Refused
+from workers.control import Away, Control, ControlError, Denied, Gone, Refused, Silent
 
 BODY = documents.body(documents.backend())
 PROBLEM = {"Content-Type": "application/problem+json"}

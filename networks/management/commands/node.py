@@ -35,6 +35,8 @@ class Command(Verbs):
         remove = verb("rm", self.rm, "Remove a node; its peers drop its routes.")
         remove.add_argument("name")
         remove.add_argument("--force", action="store_true", help="Also while addresses are in use on it.")
+        again = verb("retry", self.retry, "Let a node try again what it rolled back.")
+        again.add_argument("name")
         verb("ls", self.ls, "List the nodes in cluster order.")
         show = verb("show", self.show, "Show a node: segments, interfaces, last plan, problems.")
         show.add_argument("name")
@@ -78,6 +80,10 @@ class Command(Verbs):
         membership.remove(the_node(name).name, by=by(), force=force)
         self.stdout.write(f"removed {name}")
 
+    def retry(self, name: str) -> None:
+        node = membership.retry(the_node(name).name, by=by())
+        self.stdout.write(f"{name} tries again, as version {node.desired_version[:12]}")
+
     def ls(self) -> None:
         rows = [["name", "addresses", "status", "last seen"]]
         for state in convergence.node_states():
@@ -120,6 +126,7 @@ def _lines(state: NodeState) -> list[str]:
         ("last seen", _seen(node)),
         ("desired version", node.desired_version[:12] or "-"),
         ("applied version", node.applied_version[:12] or "-"),
+        *([("refused version", state.refused[:12])] if state.refused else []),
     ]
     if report:
         facts += [
