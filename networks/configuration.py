@@ -38,6 +38,12 @@ def set_for_cluster(texts: Iterable[str], *, by: str, force: bool = False) -> li
     return [*(["cluster"] if fields else []), *wanted]
 
 
+def networks_of(texts: Iterable[str]) -> list[str]:
+    """The networks that ``KEYWORD=VALUE`` texts are about. Raises Problem."""
+    given = _each(texts, lambda text: keywords.parse_assignment(text, [*CLUSTER, CLUSTER_READ_ONLY]))
+    return list(dict.fromkeys(keyword.network for keyword, _ in given if keyword.network))
+
+
 @transaction.atomic
 def unset_for_cluster(texts: Iterable[str], *, by: str, force: bool = False) -> list[str]:
     """Give keywords their defaults back; returns what was changed. Raises Problem."""

@@ -112,13 +112,13 @@ def test_nodes_that_would_do_the_same_are_told_together(oscar: Client) -> None:
     assert response.status_code == 200
     result = response.json()["result"]
     assert result["summary"] == {
-        "nodes": 4, "changing": 3, "add": 6, "change": 0, "remove": 0, "conflicts": 0,
+        "nodes": 4, "changing": 3, "add": 6, "change": 0, "remove": 0, "conflicts": 0, "unknown": ["n4"],
         "worst": "cut", "cut": ["n3"],
     }  # fmt: skip
     told = [(group["nodes"], group["state"], group["level"], group["why"]) for group in result["groups"]]
     assert told == [
         (["n3"], "answered", "cut", ""),
-        (["n4"], "failed", "", "no kernel"),
+        (["n4"], "failed", "unknown", "no kernel"),
         (["n1", "n2"], "answered", "", ""),
     ]
     assert result["groups"][0]["risks"] == [asdict(CUT)]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from lab.cluster import Cluster
+from lab.namespaces import CommandFailed
 from lab.node import Node
 from tests.lab.conftest import Declare
 
@@ -110,6 +111,17 @@ def test_somebody_elses_object_in_the_way_is_a_conflict_of_that_node(cluster: Cl
     subjects = {finding["subject"] for finding in planned["n2"]["findings"] if finding["code"] == "conflict"}
     assert subjects >= {"route 10.11.0.0/22 via 192.0.2.1 dev eth0 proto 157"}
     assert any(subject.startswith("bridge obr_backend1") for subject in subjects)
+
+
+def test_the_command_shows_each_node_and_ends_with_what_is_to_do(cluster: Cluster, declare: Declare) -> None:
+    keywords = "--kw=network#backend1.type=routed_bridge", "--kw=network#backend1.network=10.11.0.0/16"
+    with pytest.raises(CommandFailed, match="exit status 2") as ended:
+        cluster.control.manage("net", "plan", *keywords)
+    told = str(ended.value)
+    assert "plan of backend1: 3 of 3 nodes would change" in told
+    assert "\n  + route 10.11.4.0/22 via 192.0.2.2 dev eth0 proto 157\n" in told
+    declare("backend1", **ROUTED)
+    assert "0 of 3 nodes would change" in cluster.control.manage("net", "plan", "backend1")
 
 
 def test_three_nodes_answer_at_once(cluster: Cluster) -> None:

@@ -1,6 +1,9 @@
 """``manage.py net``: the networks as an operator looks at them."""
 
 import json
+import re
+import sys
+from argparse import ArgumentTypeError
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -13,13 +16,14 @@ from redis.exceptions import RedisError
 from rest_framework.utils.encoders import JSONEncoder
 
 from netadmin.commandline import Verb, Verbs, by, table
-from networks import convergence, declare, fullness, pairs, troubles
+from networks import configuration, convergence, declare, fullness, pairs, planned, planning, troubles
 from networks.convergence import NetworkState
 from networks.lookups import the_network
+from networks.management import plantext
 from networks.management.tree import Branch, draw
 from networks.models import Allocation, Network
 from networks.representation import represent
-from nodes import wakeup
+from nodes import questions, wakeup
 from nodes.models import Cluster
 from nodes.probes import COUNTS
 
@@ -28,6 +32,12 @@ ADDRESS_COLUMNS = ("ip", "node", "service", "resource")
 SEGMENT_COLUMNS = ["node", "subnet", "address", "addr", "gateway"]
 LARGEST_MATRIX = 12
 """Nodes of a network up to which every pair is printed."""
+NOBODY_KNOWS, SOMETHING_TO_DO = 1, 2
+"""Exit status of a plan."""
+PLAN_EXAMPLES = """examples:
+  manage.py net plan --kw network#backend1.type=routed_bridge --kw network#backend1.network=10.11.0.0/16
+  manage.py net plan backend1 --withdraw
+  manage.py net plan backend1                 what its nodes would repair now"""
 CONTAINER = 12
 """Characters of a container id that are shown, as Docker does."""
 
@@ -54,6 +64,22 @@ class Command(Verbs):
         show = verb("show", self.show, "Show what is declared and what follows from it.")
         _add_name(show)
         _add_format(show, "text")
+        plan = verb(
+            "plan",
+            self.plan,
+            "Ask the nodes what they would do for a draft, and change nothing: for keywords as cluster set "
+            "takes them, for named networks that are withdrawn, or for what is declared now. "
+            "Exit status: 0 nothing to do, 2 something to do, 1 refused or nobody knows.",
+            PLAN_EXAMPLES,
+        )
+        plan.add_argument("networks", nargs="*", metavar="NAME", help="Its nodes are asked in any case.")
+        plan.add_argument("--kw", action="append", default=[], metavar="KEYWORD=VALUE")
+        plan.add_argument("--withdraw", action="store_true", help="As if the named networks were withdrawn.")
+        plan.add_argument("--force", action="store_true", help="Also while addresses are in use.")
+        plan.add_argument(
+            "--wait", type=_seconds, default=questions.WITHIN, metavar="SECONDS", help="Default %(default)g."
+        )
+        _add_format(plan, "text")
         remove = verb("rm", self.rm, "Withdraw a network from every node.")
         remove.add_argument("name")
         remove.add_argument("--force", action="store_true", help="Also while addresses are in use.")
@@ -85,6 +111,30 @@ class Command(Verbs):
             return
         self.stdout.write("\n\n".join(map(_shown, shown)))
 
+    def plan(
+        self, networks: list[str], kw: list[str], withdraw: bool, force: bool, wait: float, format: str
+    ) -> None:
+        if withdraw and not networks:
+            raise CommandError("--withdraw: names no network. Give one, like: net plan backend1 --withdraw")
+        if not (networks or kw):
+            raise CommandError("There is nothing to plan. Give --kw KEYWORD=VALUE, or the NAME of a network")
+        names = [the_network(name).name for name in networks]
+        operation = planning.ask(
+            lambda: _carry_out(kw, names if withdraw else [], force),
+            [*names, *configuration.networks_of(kw)],
+            {"kw": kw, "withdraw": names if withdraw else [], "force": force},
+            by=by(),
+            within=wait,
+        )
+        questions.wait(operation, wait)
+        found = planned.result(operation)
+        if format == "json":
+            self._write_json(planned.represent(operation))
+        else:
+            self.stdout.write(plantext.text(found, operation.subject))
+        if found.changing or found.unknown:
+            sys.exit(SOMETHING_TO_DO if found.changing else NOBODY_KNOWS)
+
     def rm(self, name: str, force: bool) -> None:
         declare.withdraw(name, by=by(), force=force)
         self.stdout.write(f"withdrew {name}")
@@ -103,6 +153,20 @@ class Command(Verbs):
 
     def _write_json(self, value: Any) -> None:
         self.stdout.write(json.dumps(value, indent=2, cls=JSONEncoder))
+
+
+def _carry_out(keywords: list[str], withdrawn: list[str], force: bool) -> None:
+    """What goes first makes room."""
+    for name in withdrawn:
+        declare.withdraw(name, by=by(), force=force)
+    if keywords:
+        configuration.set_for_cluster(keywords, by=by(), force=force)
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"\d{1,2}(\.\d+)?", text) or not 0 < float(text) <= questions.LONGEST_WAIT:
+        raise ArgumentTypeError(f"{text} is no number of seconds up to {questions.LONGEST_WAIT:g}")
+    return float(text)
 
 
 def _add_name(parser: CommandParser) -> None:

@@ -1,0 +1,192 @@
+"""What came of a plan: how each node answered, and nodes that would do the same together.
+
+answers -> NodePlan, one a node -> Group, one a shape, the worst risk first -> Result
+        -> page, command, {"summary": {...}, "groups": [...]}
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from nodes import questions
+from nodes.models import Operation
+from workers import wire
+from workers.planned import LEVELS, Planned
+
+CLEAN = ""
+"""The level of a node without a risk."""
+UNKNOWN = "unknown"
+"""The level of a node that did not answer."""
+WORST_FIRST = (LEVELS[0], UNKNOWN, *LEVELS[1:], CLEAN)
+WHY = {
+    "waiting": "has not answered yet",
+    "late": "did not answer in time",
+    "silent": "is not heard of, and was not waited for",
+}
+"""What there is to say of a node that gave no reason itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodePlan:
+    """What one node said."""
+
+    node: str
+    state: str
+    """Waiting, answered, failed, late or silent."""
+    plan: Planned | None
+    why: str
+    """Of one that did not answer."""
+
+    @property
+    def shape(self) -> Any:
+        """What makes two alike: not their addresses, but how much of what, and what is wrong with it."""
+        if self.plan is None:
+            return self.state, self.why
+        return (
+            frozenset((count.verb, count.kind, count.network, count.number) for count in self.plan.counts),
+            frozenset((risk.level, risk.code, risk.network) for risk in self.plan.risks),
+            frozenset((finding.code, finding.network) for finding in self.plan.findings),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Nodes of one shape: the first one's plan stands for all."""
+
+    nodes: tuple[str, ...]
+    first: NodePlan
+
+    @property
+    def plan(self) -> Planned:
+        """An empty one if they did not answer."""
+        return self.first.plan or Planned("")
+
+    @property
+    def level(self) -> str:
+        return self.plan.worst if self.first.plan else UNKNOWN
+
+    @property
+    def why(self) -> str:
+        """What kept them from answering."""
+        return self.first.why or WHY.get(self.first.state, "")
+
+    @property
+    def untold(self) -> int:
+        """Changes that are counted and not told one by one."""
+        return self.plan.total - len(self.plan.steps)
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """The worst first, then by how much there is to do."""
+        return WORST_FIRST.index(self.level), -self.plan.total
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What nodes would do, as far as they have said it."""
+
+    plans: Sequence[NodePlan]
+
+    @property
+    def groups(self) -> list[Group]:
+        """Nodes that would do the same, together."""
+        shapes: dict[Any, list[NodePlan]] = {}
+        for plan in self.plans:
+            shapes.setdefault(plan.shape, []).append(plan)
+        return _ranked(Group(tuple(plan.node for plan in plans), plans[0]) for plans in shapes.values())
+
+    @property
+    def apart(self) -> list[Group]:
+        """Each node by itself."""
+        return _ranked(Group((plan.node,), plan) for plan in self.plans)
+
+    @property
+    def verbs(self) -> Counter[str]:
+        """``add``, ``change``, ``remove``: how often, over all nodes."""
+        found: Counter[str] = Counter()
+        for plan in self._answers:
+            for count in plan.counts:
+                found[count.verb] += count.number
+        return found
+
+    @property
+    def changing(self) -> int:
+        """Nodes that would do something."""
+        return sum(plan.total > 0 for plan in self._answers)
+
+    @property
+    def conflicts(self) -> int:
+        """Nodes on which something would be in the way or missing."""
+        return sum(bool(plan.findings) for plan in self._answers)
+
+    @property
+    def unknown(self) -> list[str]:
+        """Nodes that did not answer."""
+        return [plan.node for plan in self.plans if plan.plan is None]
+
+    @property
+    def cut(self) -> list[str]:
+        """Nodes that would lose the control plane."""
+        return [plan.node for plan in self.plans if plan.plan and plan.plan.worst == LEVELS[0]]
+
+    @property
+    def worst(self) -> str:
+        levels = {plan.worst for plan in self._answers}
+        return next((level for level in LEVELS if level in levels), CLEAN)
+
+    @property
+    def _answers(self) -> list[Planned]:
+        return [plan.plan for plan in self.plans if plan.plan]
+
+
+def result(operation: Operation) -> Result:
+    """One query."""
+    rows = operation.questions.defer("body").select_related("node").order_by("node__position")
+    return Result(
+        [
+            NodePlan(row.node.name, questions.state_of(row, operation), _read(row.answer), row.why)
+            for row in rows
+        ]
+    )
+
+
+def represent(operation: Operation) -> dict[str, Any]:
+    """As a JSON value."""
+    found = result(operation)
+    verbs = found.verbs
+    return {
+        "summary": {
+            "nodes": len(found.plans),
+            "changing": found.changing,
+            **{verb: verbs[verb] for verb in ("add", "change", "remove")},
+            "conflicts": found.conflicts,
+            "unknown": found.unknown,
+            "worst": found.worst,
+            "cut": found.cut,
+        },
+        "groups": [_group(group) for group in found.groups],
+    }
+
+
+def _read(answer: Any) -> Planned | None:
+    plan: Planned | None = wire.read(Planned, answer, "content") if answer is not None else None
+    return plan
+
+
+def _ranked(groups: Any) -> list[Group]:
+    return sorted(groups, key=lambda group: group.rank)
+
+
+def _group(group: Group) -> dict[str, Any]:
+    plan = group.plan
+    return {
+        "nodes": group.nodes,
+        "state": group.first.state,
+        "why": group.why,
+        "level": group.level,
+        "counts": [asdict(count) for count in plan.counts],
+        "changes": [asdict(step) for step in plan.steps],
+        "risks": [asdict(risk) for risk in plan.risks],
+        "findings": [asdict(finding) for finding in plan.findings],
+    }
