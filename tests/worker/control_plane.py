@@ -63,6 +63,10 @@ class ControlPlane:
     def declare(self, document: bytes, version: str) -> None:
         self.document, self.version = document, version
 
+    def told(self) -> bool:
+        """Whether the node has said that it carries out a document; before, it may say that it has none."""
+        return any(said.version for said in self.reports)
+
     def ask(self, kind: str, body: Any) -> int:
         """The number of a question that waits from now on."""
         number = len(self.answers) + len(self.questions) + 1

@@ -53,7 +53,7 @@ def agent(node: Node, plane: ControlPlane, runs: Runs) -> Iterator[Agent]:
         with watch:
             agent = Agent(node.settings, watch)
             agent.start()
-            until(lambda: plane.reports, what="the first report", within=60)
+            until(plane.told, what="the first report", within=60)
             yield agent
             runs.go.set()
             agent.stop()

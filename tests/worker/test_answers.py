@@ -96,7 +96,7 @@ def agent(node: Node, plane: ControlPlane) -> Iterator[Agent]:
     with node.namespace.entered(), Watch() as watch:
         agent = Agent(node.settings, watch)
         agent.start()
-        until(lambda: plane.reports, what="the first report", within=60)
+        until(plane.told, what="the first report", within=60)
         yield agent
         agent.stop()
         plane.drop_connections()

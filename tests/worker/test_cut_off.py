@@ -65,7 +65,7 @@ def started(node: Node, plane: ControlPlane, start: Start) -> Process:
     """With the good document confirmed."""
     declare(plane, documents.body(documents.backend(), confirm=CONFIRM, look_interval=1))
     worker = start()
-    until(lambda: plane.reports, what="the first report", within=20)
+    until(plane.told, what="the first report", within=20)
     until(lambda: confirmed(node) == plane.version, what="it is confirmed", within=5)
     return worker
 

@@ -50,7 +50,7 @@ def test_a_wake_up_brings_the_new_document_at_once(
     node: Node, plane: ControlPlane, broker: Broker, start: Start
 ) -> None:
     start()
-    until(lambda: plane.reports, what="the first report", within=60)
+    until(plane.told, what="the first report", within=60)
     until(lambda: broker.listeners() == 1, what="Celery listens", within=60)
     version = declare(plane, documents.body(documents.backend(peers=4)))
     broker.wake()
@@ -108,7 +108,7 @@ def test_it_repairs_what_somebody_removes_and_calls_it_drift(
     node: Node, plane: ControlPlane, start: Start, what: str
 ) -> None:
     start()
-    until(lambda: plane.reports, what="the first report", within=60)
+    until(plane.told, what="the first report", within=60)
     fetched = plane.fetches
     node.ip(what)
     until(lambda: plane.reports[-1].drift, what="the report of the drift", within=5)
@@ -120,7 +120,7 @@ def test_it_repairs_what_somebody_removes_and_calls_it_drift(
 @pytest.mark.parametrize("what", ["delete table inet netadmin", "flush ruleset", "flush table inet netadmin"])
 def test_it_repairs_the_firewall(node: Node, plane: ControlPlane, start: Start, what: str) -> None:
     start()
-    until(lambda: plane.reports, what="the first report", within=60)
+    until(plane.told, what="the first report", within=60)
     node.namespace.run(["nft", *what.split()])
     until(lambda: plane.reports[-1].drift, what="the report of the drift", within=5)
     assert "masquerade" in node.namespace.run(["nft", "list", "ruleset"])
@@ -128,7 +128,7 @@ def test_it_repairs_the_firewall(node: Node, plane: ControlPlane, start: Start, 
 
 def test_it_repairs_a_cni_file(node: Node, plane: ControlPlane, start: Start) -> None:
     start()
-    until(lambda: plane.reports, what="the first report", within=60)
+    until(plane.told, what="the first report", within=60)
     file = node.config / "backend1.conflist"
     written = file.read_text()
     file.unlink()
@@ -138,7 +138,7 @@ def test_it_repairs_a_cni_file(node: Node, plane: ControlPlane, start: Start) ->
 
 def test_it_does_not_run_for_its_own_changes(node: Node, plane: ControlPlane, start: Start) -> None:
     worker = start()
-    until(lambda: plane.reports, what="the first report", within=60)
+    until(plane.told, what="the first report", within=60)
     for _ in range(3):
         node.ip("link del obr_backend1")
         until(lambda: node.routes() == BOTH, what="the routes are back", within=5)
@@ -151,7 +151,7 @@ def test_it_does_not_run_for_its_own_changes(node: Node, plane: ControlPlane, st
 
 def test_a_lease_is_reported_within_a_second(node: Node, plane: ControlPlane, start: Start) -> None:
     start()
-    until(lambda: plane.reports, what="the first report", within=60)
+    until(plane.told, what="the first report", within=60)
     directory = node.leases / "backend1"
     directory.mkdir()
     until(lambda: "obr_backend1" in node.links(), what="the bridge", within=5)
@@ -199,7 +199,7 @@ def test_what_was_repaired_while_the_control_plane_was_away_is_told_when_it_is_b
     node: Node, plane: ControlPlane, start: Start
 ) -> None:
     start()
-    until(lambda: plane.reports, what="the first report", within=60)
+    until(plane.told, what="the first report", within=60)
     plane.reports.clear()
     plane.answer = Answer(503)
     for destination in sorted(BOTH):
@@ -242,7 +242,7 @@ def test_a_document_of_another_node_is_refused_and_reported(
 ) -> None:
     old = declare(plane, documents.body(documents.backend(), look_interval=1))
     start()
-    until(lambda: plane.reports, what="the first report", within=60)
+    until(plane.told, what="the first report", within=60)
     declare(plane, documents.body(node="n2"))
     until(lambda: plane.reports[-1].findings, what="the report of the refusal", within=5)
     (finding,) = plane.reports[-1].findings
@@ -300,7 +300,7 @@ def test_there_is_one_worker_on_a_node_and_plan_may_run_beside_it(
     node: Node, plane: ControlPlane, start: Start
 ) -> None:
     start()
-    until(lambda: plane.reports, what="the first report", within=60)
+    until(plane.told, what="the first report", within=60)
     second = start()
     assert second.ended() == 2
     assert "another worker holds" in second.said()
