@@ -5,20 +5,22 @@ answers -> NodePlan, one a node -> Group, one a shape, the worst risk first -> R
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from nodes import questions
 from nodes.models import Operation
 from workers import wire
-from workers.planned import LEVELS, Planned
+from workers.planned import LEVELS, Planned, Step
 
 CLEAN = ""
 """The level of a node without a risk."""
 UNKNOWN = "unknown"
 """The level of a node that did not answer."""
 WORST_FIRST = (LEVELS[0], UNKNOWN, *LEVELS[1:], CLEAN)
+SHOWN = 40
+MOST_TOLD = 100
 WHY = {
     "waiting": "has not answered yet",
     "late": "did not answer in time",
@@ -51,16 +53,45 @@ class NodePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """Nodes of one shape: the first one's plan stands for all."""
+class Told:
+    """A risk or a finding, and the nodes of a group that tell it in these words."""
 
     nodes: tuple[str, ...]
-    first: NodePlan
+    what: Any
+    everywhere: bool
+    """All nodes of the group do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Nodes of one shape: the changes of the first stand for all."""
+
+    plans: tuple[NodePlan, ...]
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        return tuple(plan.node for plan in self.plans)
+
+    @property
+    def first(self) -> NodePlan:
+        return self.plans[0]
 
     @property
     def plan(self) -> Planned:
-        """An empty one if they did not answer."""
+        """The first one's; an empty one if they did not answer."""
         return self.first.plan or Planned("")
+
+    @property
+    def risks(self) -> list[Told]:
+        """The worst first; whom they interrupt differs from node to node."""
+        said = _told((one.node, risk) for one in self.plans if one.plan for risk in one.plan.risks)
+        told = [Told(nodes, risk, len(nodes) == len(self.plans)) for risk, nodes in said]
+        return sorted(told, key=lambda one: LEVELS.index(one.what.level))
+
+    @property
+    def findings(self) -> list[Told]:
+        said = _told((one.node, finding) for one in self.plans if one.plan for finding in one.plan.findings)
+        return [Told(nodes, finding, len(nodes) == len(self.plans)) for finding, nodes in said]
 
     @property
     def level(self) -> str:
@@ -70,6 +101,16 @@ class Group:
     def why(self) -> str:
         """What kept them from answering."""
         return self.first.why or WHY.get(self.first.state, "")
+
+    @property
+    def shown(self) -> tuple[Step, ...]:
+        """The changes that a page shows."""
+        return self.plan.steps[:SHOWN]
+
+    @property
+    def hidden(self) -> int:
+        """Those that it does not."""
+        return self.plan.total - len(self.shown)
 
     @property
     def untold(self) -> int:
@@ -94,12 +135,12 @@ class Result:
         shapes: dict[Any, list[NodePlan]] = {}
         for plan in self.plans:
             shapes.setdefault(plan.shape, []).append(plan)
-        return _ranked(Group(tuple(plan.node for plan in plans), plans[0]) for plans in shapes.values())
+        return _ranked(Group(tuple(plans)) for plans in shapes.values())
 
     @property
     def apart(self) -> list[Group]:
         """Each node by itself."""
-        return _ranked(Group((plan.node,), plan) for plan in self.plans)
+        return _ranked(Group((plan,)) for plan in self.plans)
 
     @property
     def verbs(self) -> Counter[str]:
@@ -174,7 +215,15 @@ def _read(answer: Any) -> Planned | None:
     return plan
 
 
-def _ranked(groups: Any) -> list[Group]:
+def _told(said: Iterable[tuple[str, Any]]) -> list[tuple[Any, tuple[str, ...]]]:
+    """What is said in the same words once, with who says it; at most ``MOST_TOLD``."""
+    found: dict[Any, tuple[Any, list[str]]] = {}
+    for node, what in said:
+        found.setdefault((what.code, what.network, what.why), (what, []))[1].append(node)
+    return [(what, tuple(nodes)) for what, nodes in list(found.values())[:MOST_TOLD]]
+
+
+def _ranked(groups: Iterable[Group]) -> list[Group]:
     return sorted(groups, key=lambda group: group.rank)
 
 
@@ -187,6 +236,6 @@ def _group(group: Group) -> dict[str, Any]:
         "level": group.level,
         "counts": [asdict(count) for count in plan.counts],
         "changes": [asdict(step) for step in plan.steps],
-        "risks": [asdict(risk) for risk in plan.risks],
-        "findings": [asdict(finding) for finding in plan.findings],
+        "risks": [{"nodes": told.nodes, **asdict(told.what)} for told in group.risks],
+        "findings": [{"nodes": told.nodes, **asdict(told.what)} for told in group.findings],
     }

@@ -5,17 +5,22 @@ n4 192.0.2.4                                    a node of the cluster, not in sc
 vera views, oscar operates, ada administers
 """
 
+import json
+from dataclasses import asdict
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.utils import timezone
 from netaddr import IPAddress
 
 from netadmin import roles
 from networks import declare, membership, usage
 from networks.declaration import Declaration, EveryNode
 from networks.models import Allocation, Learnt, Network, State, Type
-from nodes.models import Node
+from nodes.models import Node, Operation, Question
+from workers.planned import Count, Planned, Risk, Step
 from workers.report import Finding, Lease, Report
 
 CAST = {"vera": roles.VIEWER, "oscar": roles.OPERATOR, "ada": roles.ADMIN}
@@ -104,3 +109,22 @@ def reported(node: Node | str, **fields: Any) -> None:
     """The node has reported that it carries out what it is to have."""
     row = Node.objects.get(name=str(node))
     usage.take_in(row, a_report(row.name, **{"version": row.desired_version, **fields}))
+
+
+def a_plan(risk: str = "cuts the way to the control plane") -> Operation:
+    """Number 1: of backend1, as n1 answered it."""
+    deadline = timezone.now() + timedelta(seconds=10)
+    operation = Operation.objects.create(
+        pk=1, kind="plan", subject="backend1", by="oscar", asked={}, deadline=deadline
+    )
+    change = "add address 192.0.2.1/24 dev obr_backend1"
+    plan = Planned(
+        "v",
+        steps=(Step("add", "address", change.removeprefix("add "), "backend1"),),
+        counts=(Count("add", "address", "backend1", 1),),
+        risks=(Risk("cut", "control-path", "backend1", change, risk, "Declare the network otherwise"),),
+    )
+    answer = json.loads(json.dumps(asdict(plan)))
+    node = Node.objects.get(name="n1")
+    Question.objects.create(operation=operation, node=node, body={}, state="answered", answer=answer)
+    return operation

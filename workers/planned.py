@@ -29,6 +29,11 @@ class Step:
     """Empty: the node."""
     was: str = ""
 
+    @property
+    def before(self) -> str:
+        """What was there, if its name tells it from what is to be there."""
+        return self.was if self.was != self.object else ""
+
     def __str__(self) -> str:
         """The sentence in which the apply reports it."""
         return f"{self.verb} {self.object}" + (f" (was {self.was})" if self.was else "")

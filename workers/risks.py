@@ -116,7 +116,7 @@ def _on_the_way(path: Path, plan: Plan, added: Iterable[Prefix]) -> Iterator[Ris
     taker = next((prefix for prefix in added if _takes(prefix, path)), None)
     if taker:
         yield _cut(
-            path, taker.change, f"{taker.net} covers it, and it is reached by {_shown(path.route)} now"
+            path, taker.change, f"{taker.net} covers it, and it is reached by route {_shown(path.route)} now"
         )
         return
     for change in plan.changes:
@@ -370,8 +370,8 @@ def _by_prefix(routes: Iterable[Route]) -> dict[tuple[int, int, int, int], Route
 
 
 def _shown(route: Route) -> str:
-    """Without whose it is."""
-    return str(route).rpartition(" proto ")[0]
+    """Without the word, and without whose it is."""
+    return str(route).rpartition(" proto ")[0].removeprefix("route ")
 
 
 def _named(leases: list[Lease]) -> str:

@@ -12,7 +12,7 @@ n1: 11 to add
 
 from collections.abc import Iterator
 
-from networks.planned import Group, Result
+from networks.planned import Group, Result, Told
 
 SIGNS = {"add": "+", "change": "~", "remove": "-"}
 WORDS = {"cut": "CUTS OFF", "interrupt": "interrupts", "note": "note"}
@@ -49,16 +49,20 @@ def _lines(group: Group) -> Iterator[str]:
         return
     verbs = {verb: sum(c.number for c in plan.counts if c.verb == verb) for verb in SIGNS}
     yield f"{_names(group.nodes)}: {_counts(verbs) if plan.total else 'nothing to do'}"
+    for told in group.risks:
+        yield f"  ! {WORDS[told.what.level]:<10}  {_where(told)}{told.what}"
+    for told in group.findings:
+        yield f"  x {told.what.code:<10}  {_where(told)}{told.what}"
     if len(group.nodes) > 1:
         yield f"  as {group.first.node} would do it:"
-    for risk in plan.risks:
-        yield f"  ! {WORDS[risk.level]:<10}  {risk}"
-    for finding in plan.findings:
-        yield f"  x {finding.code:<10}  {finding}"
     for step in plan.steps:
-        yield f"  {SIGNS[step.verb]} {step.object}" + (f"  (was {step.was})" if step.was else "")
+        yield f"  {SIGNS[step.verb]} {step.object}" + (f"  (was {step.before})" if step.before else "")
     if group.untold:
         yield f"  and {group.untold} more changes"
+
+
+def _where(told: Told) -> str:
+    return "" if told.everywhere else f"on {_names(told.nodes)}: "
 
 
 def _counts(verbs: dict[str, int]) -> str:

@@ -121,7 +121,7 @@ def test_nodes_that_would_do_the_same_are_told_together(oscar: Client) -> None:
         (["n4"], "failed", "unknown", "no kernel"),
         (["n1", "n2"], "answered", "", ""),
     ]
-    assert result["groups"][0]["risks"] == [asdict(CUT)]
+    assert result["groups"][0]["risks"] == [{"nodes": ["n3"], **asdict(CUT)}]
     assert result["groups"][2]["changes"][0] == {
         "verb": "add", "kind": "bridge", "object": "bridge obr_backend1", "network": "backend1", "was": ""
     }  # fmt: skip
@@ -134,7 +134,7 @@ def test_what_is_in_the_way_makes_a_group_of_its_own(oscar: Client) -> None:
     result = oscar.get(f"/api/v1/operations/{operation}/").json()["result"]
     assert result["summary"]["conflicts"] == 1
     assert [group["findings"] for group in result["groups"] if group["nodes"] == ["n2"]] == [
-        [asdict(CONFLICT)]
+        [{"nodes": ["n2"], **asdict(CONFLICT)}]
     ]
 
 

@@ -1,6 +1,7 @@
 """manage.py net plan: what it prints of answers, its exit status, what it refuses."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -77,6 +78,17 @@ def test_many_nodes_that_would_do_the_same_are_shown_once() -> None:
     assert f"{', '.join(names[:20])} and 280 more: 1 to add, 3 to change, 1 to remove" in lines
     assert "  as n1 would do it:" in lines
     assert len(lines) < 15
+
+
+def test_whom_it_interrupts_is_said_for_each_node_of_a_group() -> None:
+    def on(node: str, why: str) -> NodePlan:
+        risk = Risk("interrupt", "bridge-gone", "backend1", "remove bridge obr_backend1", why, "Stop them")
+        return answered(node, plan=replace(ADDS, risks=(risk,)))[0]
+
+    plans = [on("n1", "takes c1"), on("n2", "takes c2"), *(on(f"n{n}", "takes c2") for n in range(3, 13))]
+    lines = plantext.text(Result(plans), "backend1").splitlines()
+    assert "  ! interrupts  on n1: remove bridge obr_backend1: takes c1. Stop them" in lines
+    assert any(line.startswith("  ! interrupts  on n2, n3, n4, ") for line in lines)
 
 
 def ends(run: Run, line: str) -> int:

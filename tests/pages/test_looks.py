@@ -22,6 +22,7 @@ PAGES = (
     "/nodes/n1/remove/",
     "/new/node/",
     "/events/",
+    "/plans/1/",
 )
 BRIDGE = Interface(
     "obr_backend1",
@@ -68,6 +69,7 @@ def test_every_page_fits_and_is_named(visit: Visit, width: int, scheme: str) -> 
         leases=tuple(factories.a_lease("dual", f"10.40.0.{number}", f"c{number}") for number in range(2, 15)),
         files={"backend1.conflist": '{"name": "%s"}' % ("x" * 200)},
     )
+    factories.a_plan(risk="cuts the way to the control plane " * 9)
     page = visit("/login/", width=width, scheme=scheme)
     wrong = []
     for path in PAGES:

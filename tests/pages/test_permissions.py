@@ -19,6 +19,8 @@ READ = (
     "/nodes/",
     "/nodes/n1/",
     "/events/",
+    "/plans/1/",
+    "/live/plans/1/",
     "/live/overview/",
     "/live/networks/",
     "/live/networks/backend1/",
@@ -37,6 +39,7 @@ ALLOWED = {"vera": READ, "oscar": READ + OPERATE, "ada": READ + OPERATE + ADMINI
 def _cluster(db: None) -> None:
     factories.a_node("n1")
     factories.a_network()
+    factories.a_plan()
 
 
 @pytest.mark.parametrize("name", ["vera", "oscar", "ada", "nobody"])
