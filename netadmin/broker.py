@@ -26,6 +26,7 @@ from netadmin.environment import Environment, kept_secret
 log = logging.getLogger(__name__)
 
 TASK = "netadmin.look"
+QUESTIONS = "netadmin.questions"
 
 
 def url() -> str:

@@ -94,7 +94,7 @@ def ask(
     )
     waking = [node for node in bodies if node not in silent]
     Node.objects.filter(pk__in=[node.pk for node in waking]).update(questions=F("questions") + 1)
-    wakeup.wake_on_commit(node.name for node in waking)
+    wakeup.question_on_commit(node.name for node in waking)
     return operation
 
 

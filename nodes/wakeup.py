@@ -1,4 +1,5 @@
-"""Wake-ups: a Celery task that tells a node "look again". Carries no state, waits for nobody."""
+"""Wake-ups: a Celery task that tells a node "look again", or "you are asked". Carries no state, waits
+for nobody."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,22 +16,39 @@ def wake_on_commit(nodes: Iterable[str]) -> None:
         broker.on_commit(wake_up, names)
 
 
+def question_on_commit(nodes: Iterable[str]) -> None:
+    """Tell these nodes that they are asked, once the questions are committed."""
+    if names := tuple(sorted(set(nodes))):
+        broker.on_commit(tell_of_questions, names)
+
+
 def wake_up(names: Sequence[str]) -> None:
     """Publish one message per node; what is still in a queue is replaced, so the queue of a
     node that is away never holds more than one. Raises kombu's OperationalError."""
-    amqp: Any = broker.app.amqp
-    message = amqp.create_task_message(task_id="look", name=broker.TASK, args=(), kwargs={}, expires=EXPIRES)
     with broker.app.connection_for_write() as connection:
         channel: Any = connection.default_channel
         channel.client.delete(*(f"node.{name}" for name in names))
-        producer = amqp.Producer(channel, auto_declare=False)
-        with producer.batch(max_size=500):
-            for name in names:
-                producer.publish(
-                    message.body,
-                    headers=message.headers,
-                    serializer="json",
-                    exchange="",
-                    routing_key=f"node.{name}",
-                    **message.properties,
-                )
+        _publish(broker.TASK, names, connection)
+
+
+def tell_of_questions(names: Sequence[str]) -> None:
+    """The same, behind what is still in a queue: no wake-up may be lost for a question. One that is
+    lost for a wake-up is not missed, as the node then hears of it with its document."""
+    with broker.app.connection_for_write() as connection:
+        _publish(broker.QUESTIONS, names, connection)
+
+
+def _publish(task: str, names: Sequence[str], connection: Any) -> None:
+    amqp: Any = broker.app.amqp
+    message = amqp.create_task_message(task_id="look", name=task, args=(), kwargs={}, expires=EXPIRES)
+    producer = amqp.Producer(connection.default_channel, auto_declare=False)
+    with producer.batch(max_size=500):
+        for name in names:
+            producer.publish(
+                message.body,
+                headers=message.headers,
+                serializer="json",
+                exchange="",
+                routing_key=f"node.{name}",
+                **message.properties,
+            )

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -70,7 +70,7 @@ def run(settings: Settings) -> int:
         log.info("started", extra={"node": settings.node, "url": settings.url})
         agent.start()
         agent.built.wait(HEAD_START)
-        listener = _listener(settings, agent.look)
+        listener = _listener(settings, agent)
         os.read(signalled, 1)
         log.info("stopping; the network stays as it is")
         agent.stop()
@@ -176,14 +176,14 @@ def _be_the_only_one(settings: Settings) -> None:
     files.sweep(settings.state_dir)
 
 
-def _listener(settings: Settings, look: Callable[[], None]) -> "Listener | None":
+def _listener(settings: Settings, agent: Agent) -> "Listener | None":
     """The broker's side; None without a broker. Celery, half a second of CPU, is imported only now,
     and not at all where the timer alone drives the worker."""
     if not settings.broker_url:
         return None
     from workers.app import Listener
 
-    listener = Listener(settings, look)
+    listener = Listener(settings, agent.look, agent.answer)
     listener.start()
     return listener
 

@@ -90,6 +90,10 @@ class Agent(threading.Thread):
         """A wake-up: the control plane has something new. For any thread; returns at once."""
         self._courier.ask("wake-up")
 
+    def answer(self) -> None:
+        """Questions wait. For any thread; returns at once."""
+        self._answers.ask()
+
     def stop(self) -> None:
         """End after the run that is under way. The network stays as it is. For any thread."""
         self._stopping = True

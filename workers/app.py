@@ -1,6 +1,7 @@
 """The Celery worker of one node: it listens on the queue ``node.NAME``, and that is all.
 
-    wake-up in the broker -> task netadmin.look -> agent.look(), which only sets an event
+    wake-up in the broker -> task netadmin.look      -> agent.look()     both only set an event
+                             task netadmin.questions -> agent.answer()
 
 Celery runs in a thread of its own beside the agent, and never the other way round: while
 the broker is away, refuses the login or forbids the queue (Celery ends then), the agent
@@ -13,7 +14,7 @@ remote control, no results. A wake-up that is lost is made up for by the timer.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import celery
 from celery.worker import state
@@ -22,6 +23,7 @@ from kombu import Exchange, Queue
 from workers.config import Settings
 
 TASK = "netadmin.look"
+QUESTIONS = "netadmin.questions"
 AGAIN = 30.0
 """Seconds until Celery is started again after it ended by itself."""
 
@@ -29,11 +31,12 @@ log = logging.getLogger("netadmin.broker")
 
 
 class Listener(threading.Thread):
-    """Calls ``look`` for every wake-up. There is one in a process, as Celery's stop is global."""
+    """Calls ``look`` for every wake-up, ``answer`` when questions wait. There is one in a process, as
+    Celery's stop is global."""
 
-    def __init__(self, settings: Settings, look: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, look: Callable[[], None], answer: Callable[[], None]) -> None:
         super().__init__(name="broker", daemon=True)
-        self._app = application(settings, look)
+        self._app = application(settings, {TASK: look, QUESTIONS: answer})
         self._stopping = threading.Event()
 
     def run(self) -> None:
@@ -65,8 +68,8 @@ class Listener(threading.Thread):
         )
 
 
-def application(settings: Settings, look: Callable[[], None]) -> celery.Celery:
-    """The Celery application with its one task and one queue.
+def application(settings: Settings, tasks: Mapping[str, Callable[[], None]]) -> celery.Celery:
+    """The Celery application with its tasks and one queue.
 
     Without fixups: they would load Django wherever DJANGO_SETTINGS_MODULE happens to be set.
     """
@@ -92,5 +95,6 @@ def application(settings: Settings, look: Callable[[], None]) -> celery.Celery:
             "health_check_interval": 10,
         },
     )
-    app.task(name=TASK, shared=False)(look)
+    for task, run in tasks.items():
+        app.task(name=task, shared=False)(run)
     return app

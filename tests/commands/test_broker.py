@@ -1,5 +1,6 @@
 """The embedded broker, its access list, and that nobody waits for it: all on a real server."""
 
+import json
 import os
 import signal
 import subprocess
@@ -96,6 +97,15 @@ class TestAccess:
         client = login("node.n1", token)
         assert client.brpop("node.n1", timeout=5) is not None
         assert client.brpop("node.n1", timeout=0.1) is None
+
+    def test_a_question_takes_no_wake_up_away(self, nodes: list[Node], login: Any) -> None:
+        token = tokens.for_node(nodes[0], by="ada")
+        brokeraccess.synchronise()
+        wakeup.wake_up(["n1"])
+        wakeup.tell_of_questions(["n1"])
+        client = login("node.n1", token)
+        told = [json.loads(client.brpop("node.n1", timeout=5)[1])["headers"]["task"] for _ in range(2)]
+        assert told == [broker.TASK, broker.QUESTIONS]
 
     @pytest.mark.parametrize(
         "command",

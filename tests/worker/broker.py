@@ -47,14 +47,14 @@ class Broker:
         self.process.kill()
         self.process.wait()
 
-    def wake(self, node: str = "n1") -> None:
-        """What the control plane does when a document changed."""
+    def wake(self, node: str = "n1", task: str = "netadmin.look") -> None:
+        """What the control plane does when a document changed, or with a question."""
         name = f"node.{node}"
         app = Celery(broker=f"redis://control:control@127.0.0.1:{PORT}/0", set_as_current=False)
         app.conf.broker_transport_options = {"priority_steps": [0]}
         with self.namespace.entered(), app.connection_for_write() as connection:
             queue = Queue(name, Exchange(""), routing_key=name, no_declare=True)
-            app.send_task("netadmin.look", queue=queue, connection=connection)  # type: ignore[arg-type]
+            app.send_task(task, queue=queue, connection=connection)  # type: ignore[arg-type]
         app.close()
 
     def waiting(self, node: str = "n1") -> int:

@@ -66,8 +66,8 @@ def listening(node: Node, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setattr(state, "should_stop", None)
     listeners: list[Listener] = []
 
-    def start(look: Callable[[], None]) -> None:
-        listener = Listener(node.settings, look)
+    def start(look: Callable[[], None], answer: Callable[[], None] = lambda: None) -> None:
+        listener = Listener(node.settings, look, answer)
         with node.namespace.entered():
             listener.start()
         listeners.append(listener)
@@ -77,6 +77,16 @@ def listening(node: Node, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> It
     for listener in listeners:
         listener.stop(5)
         assert not listener.is_alive()
+
+
+def test_a_question_in_the_broker_wakes_nobody_but_who_answers(
+    broker: Broker, listening: Callable[..., None]
+) -> None:
+    woken, asked = threading.Event(), threading.Event()
+    listening(woken.set, asked.set)
+    broker.wake(task="netadmin.questions")
+    assert asked.wait(5)
+    assert not woken.is_set()
 
 
 def test_a_wake_up_in_the_broker_calls_the_agent(broker: Broker, listening: Callable[..., None]) -> None:
