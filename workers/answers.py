@@ -17,10 +17,11 @@ from workers.asked import Ground
 from workers.config import Settings
 from workers.control import Control, ControlError
 from workers.document import Document
+from workers.explaining.answer import explain
 from workers.kernel.door import Kernel
 from workers.question import Answer, Question, Questions
 
-KINDS: dict[str, Callable[[Any, Ground], Any]] = {"plan": planning.plan}
+KINDS: dict[str, Callable[[Any, Ground], Any]] = {"plan": planning.plan, "explain": explain}
 """What answers a question's body, by its kind; returns a dataclass of ``question.CONTENTS``."""
 
 log = logging.getLogger("netadmin.answers")

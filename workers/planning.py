@@ -11,12 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from workers import document as documents
 from workers.asked import Ground
 from workers.changes import Change, Plan
 from workers.cni.store import Store
 from workers.config import Settings
-from workers.document import Document, DocumentError
+from workers.document import Document
 from workers.host import Host
 from workers.kernel import routes
 from workers.kernel.door import Kernel
@@ -32,7 +31,7 @@ from workers.risks import Path, Scene, drawn, risks
 def plan(body: Mapping[str, Any], ground: Ground) -> Planned:
     """Raises DocumentError for a draft that is not this node's, and what a look raises."""
     start = time.monotonic()
-    document = drafted(body, ground)
+    document = ground.drafted(body["head"])
     observed, todo = look(document, ground.settings, ground.kernel)
     around = scene(todo, document, observed.host, ground)
     counts = Counter((change.verb.value, _kind(change), around.network(change)) for change in todo.changes)
@@ -44,17 +43,6 @@ def plan(body: Mapping[str, Any], ground: Ground) -> Planned:
         risks=risks(todo, around),
         milliseconds=round((time.monotonic() - start) * 1000, 3),
     )
-
-
-def drafted(body: Mapping[str, Any], ground: Ground) -> Document:
-    """The document as it would be."""
-    head = body["head"]
-    lists = {network["peers"] for network in head["networks"]} - {""}
-    peers = {digest: documents.canonical(ground.shared[digest]) for digest in lists}
-    document = documents.parse(documents.assemble(documents.canonical(head), peers))
-    if document.node != ground.settings.node:
-        raise DocumentError(f"the draft is for node {document.node!r}, not {ground.settings.node!r}")
-    return document
 
 
 def scene(todo: Plan, document: Document, host: Host, ground: Ground) -> Scene:

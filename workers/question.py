@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from workers import wire
+from workers.explained import Explained
 from workers.planned import Planned
 
 FORMAT = 1
@@ -21,7 +22,7 @@ HEADER = "Netadmin-Questions"
 MAX_BYTES = 4 * 1024 * 1024
 """Of an answer."""
 STATES = ("answered", "failed")
-CONTENTS: dict[str, type] = {"plan": Planned}
+CONTENTS: dict[str, type] = {"plan": Planned, "explain": Explained}
 """The dataclass of an answer's content, by the kind of its question."""
 
 

@@ -38,6 +38,8 @@ class Type(IntEnum):
     NEWROUTE = 24
     DELROUTE = 25
     GETROUTE = 26
+    GETNEIGH = 30
+    GETRULE = 34
 
 
 class Flag(IntFlag):
