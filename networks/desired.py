@@ -12,6 +12,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -179,6 +180,13 @@ def republish() -> None:
     rows differently, and nodes are answered 304 by the stored version."""
     Cluster.locked()
     publish(Network.objects.all())
+
+
+def peer_lists(heads: Iterable[Any]) -> dict[str, Any]:
+    """The lists that heads (as JSON values) point to, by digest."""
+    digests = {network["peers"] for head in heads for network in head["networks"]} - {""}
+    rows = Network.objects.filter(peers_digest__in=digests).values_list("peers_digest", "peers_body")
+    return {digest: json.loads(body) for digest, body in rows}
 
 
 def document(node: Node) -> tuple[str, bytes]:

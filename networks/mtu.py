@@ -55,10 +55,10 @@ def _adjacent(network: Network, members: Sequence[Member]) -> bool:
     if len(members) > 1 and "" in hops:
         return False
     grounds = {frozenset(member.underlay) for member in members}
-    return all(_on_link(hop, ground) for ground in grounds for hop in hops)
+    return all(on_link(hop, ground) for ground in grounds for hop in hops)
 
 
-def _on_link(hop: str, ground: Iterable[str]) -> bool:
+def on_link(hop: str, ground: Iterable[str]) -> bool:
     address = IPAddress(hop)
     return any(address in subnet for text in ground if (subnet := _subnet(text)) is not None)
 

@@ -15,7 +15,7 @@ from django.db import transaction
 
 from networks import declare
 from networks.declaration import Declaration
-from networks.desired import Snapshot
+from networks.desired import Snapshot, peer_lists
 from networks.models import Network
 from nodes import questions
 from nodes.models import Node, Operation
@@ -82,7 +82,7 @@ def draft(verb: Callable[[], object], names: Iterable[str]) -> Draft:
             node for node in nodes if node.pk in concerned or node.desired_version != versions.get(node.pk)
         ]
         heads = {node: json.loads(snapshot.head(node)) for node in chosen}
-        peers = _peers(heads.values())
+        peers = peer_lists(heads.values())
         transaction.set_rollback(True)
     return Draft(heads, peers)
 
@@ -90,9 +90,3 @@ def draft(verb: Callable[[], object], names: Iterable[str]) -> Draft:
 def _scope(names: Iterable[str]) -> set[int]:
     networks = Network.objects.filter(name__in=list(names)).defer("peers_body")
     return {node.pk for network in networks for node in network.scope()}
-
-
-def _peers(heads: Iterable[Any]) -> dict[str, Any]:
-    digests = {network["peers"] for head in heads for network in head["networks"]} - {""}
-    rows = Network.objects.filter(peers_digest__in=digests).values_list("peers_digest", "peers_body")
-    return {digest: json.loads(body) for digest, body in rows}

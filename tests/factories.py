@@ -21,7 +21,7 @@ from networks.declaration import Declaration, EveryNode
 from networks.models import Allocation, Learnt, Network, State, Type
 from nodes.models import Node, Operation, Question
 from workers.planned import Count, Planned, Risk, Step
-from workers.report import Finding, Lease, Report
+from workers.report import Finding, Interface, Lease, Report
 
 CAST = {"vera": roles.VIEWER, "oscar": roles.OPERATOR, "ada": roles.ADMIN}
 IN_SCOPE = ("n1", "n2", "n3")
@@ -86,6 +86,11 @@ def a_lease(
     network: str = "backend1", address: str = "10.11.0.2", container: str = "c1", interface: str = "eth0"
 ) -> Lease:
     return Lease(network, address, container, interface)
+
+
+def an_interface(address: str, name: str = "eth0", mtu: int = 1500) -> Interface:
+    """One of the underlay."""
+    return Interface(name, "", "02:00:00:00:00:01", mtu, True, False, (address,), 0, 0, 0, 0)
 
 
 def a_finding(

@@ -18,12 +18,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from netadmin import rest
-from networks import planned, planning
+from networks import explaining, explanation, planned, planning
 from nodes import questions
 from nodes.models import Operation, Question
 from nodes.questions import LONGEST_WAIT, Progress
 
-RESULTS: dict[str, Callable[[Operation], Any]] = {planning.KIND: planned.represent}
+RESULTS: dict[str, Callable[[Operation], Any]] = {
+    planning.KIND: planned.represent,
+    explaining.KIND: explanation.represent,
+}
 """What came of an operation as a JSON value, by its kind."""
 WAIT = OpenApiParameter(
     "wait", float, description=f"Seconds, at most {LONGEST_WAIT:g}, to wait for the answers. Default: 0."

@@ -6,6 +6,7 @@ from rest_framework.routers import SimpleRouter
 from netadmin.rest import NAME
 from networks.api.allocations import AllocationsView
 from networks.api.cluster import ClusterView
+from networks.api.explain import ExplainView
 from networks.api.networks import NetworkViewSet
 from networks.api.nodes import NodeViewSet
 from networks.api.operations import OperationViewSet
@@ -20,6 +21,7 @@ router.register("operations", OperationViewSet, "operation")
 urlpatterns = [
     path("cluster/", ClusterView.as_view()),
     path("allocations/", AllocationsView.as_view()),
+    path("explain/", ExplainView.as_view()),
     re_path(rf"^nodes/(?P<name>{NAME})/desired/$", DesiredView.as_view()),
     re_path(rf"^nodes/(?P<name>{NAME})/report/$", ReportView.as_view()),
     re_path(rf"^networks/(?P<name>{NAME})/probes/$", ProbesView.as_view()),

@@ -17,6 +17,7 @@ NEEDED = {
     ("get", "/api/v1/cluster/"): VIEWER,
     ("patch", "/api/v1/cluster/"): ADMIN,
     ("get", "/api/v1/events/"): VIEWER,
+    ("post", "/api/v1/explain/"): VIEWER,
     ("get", "/api/v1/me/"): ANYBODY,
     ("get", "/api/v1/networks/"): VIEWER,
     ("post", "/api/v1/networks/"): OPERATOR,

@@ -81,6 +81,20 @@ def test_full_packets_cross_within_a_rack_and_between_racks(cluster: Cluster, de
 
 
 @two_racks
+def test_explain_tells_the_way_through_the_tunnel(cluster: Cluster, declare: Declare) -> None:
+    declare("backend4", **_network(tunnel="auto"))
+    a, b = cluster.container("n1", "backend4"), cluster.container("n3", "backend4")
+    operation = cluster.api.post("explain/?wait=12", source=a.address, destination=b.address)
+    result = operation["result"]
+    assert result["state"] == "crosses", result
+    found = [(hop["node"], hop["kind"]) for hop in result["hops"] if hop["way"] == "there"]
+    assert ("n1", "tunnel") in found
+    assert found.index(("n3", "tunnel")) < found.index(("n3", "guard")) < found.index(("n3", "route"))
+    n3 = cluster.nodes["n3"].member.address
+    assert f"10.11.8.0/22 to {n3} dev na_vxlan" in [hop["found"] for hop in result["hops"]]
+
+
+@two_racks
 def test_a_policy_is_changed_under_way_and_no_packet_is_lost(cluster: Cluster, declare: Declare) -> None:
     declare("backend3", **_network(tunnel="auto"))
     a, b = cluster.container("n1", "backend3"), cluster.container("n2", "backend3")

@@ -16,10 +16,21 @@ from redis.exceptions import RedisError
 from rest_framework.utils.encoders import JSONEncoder
 
 from netadmin.commandline import Verb, Verbs, by, table
-from networks import configuration, convergence, declare, fullness, pairs, planned, planning, troubles
+from networks import (
+    configuration,
+    convergence,
+    declare,
+    explaining,
+    explanation,
+    fullness,
+    pairs,
+    planned,
+    planning,
+    troubles,
+)
 from networks.convergence import NetworkState
 from networks.lookups import the_network
-from networks.management import plantext
+from networks.management import explained, plantext
 from networks.management.tree import Branch, draw
 from networks.models import Allocation, Network
 from networks.representation import represent
@@ -83,6 +94,25 @@ class Command(Verbs):
         remove = verb("rm", self.rm, "Withdraw a network from every node.")
         remove.add_argument("name")
         remove.add_argument("--force", action="store_true", help="Also while addresses are in use.")
+        explain = verb(
+            "explain",
+            self.explain,
+            "Show the way of a packet between two addresses, there and back, as declared and as the nodes' "
+            "kernels have it, and try it with a few echoes. Nothing is changed.",
+            "example: manage.py net explain 10.11.0.7 n2 --network backend1",
+        )
+        for end in ("source", "destination"):
+            explain.add_argument(
+                end, help="An address, ADDRESS@NODE, or the name of a node, service, container or host."
+            )
+        explain.add_argument("--network", default="", help="In which a node's name means its bridge.")
+        explain.add_argument(
+            "--wait",
+            type=_seconds,
+            default=questions.WITHIN,
+            help="Seconds for the answers. Default %(default)g.",
+        )
+        _add_format(explain, "table")
         setup = verb("setup", self.setup, "Make the nodes look now, in place of at the next look.")
         _add_name(setup)
 
@@ -138,6 +168,14 @@ class Command(Verbs):
     def rm(self, name: str, force: bool) -> None:
         declare.withdraw(name, by=by(), force=force)
         self.stdout.write(f"withdrew {name}")
+
+    def explain(self, source: str, destination: str, network: str, wait: float, format: str) -> None:
+        operation = explaining.ask(source, destination, network, by=by(), outside=True, within=wait)
+        questions.wait(operation, wait)
+        if format == "json":
+            self._write_json(explanation.represent(operation))
+            return
+        self.stdout.write(explained.text(explanation.result(operation)))
 
     def setup(self, name: str | None) -> None:
         states = convergence.network_states(_chosen(name))
