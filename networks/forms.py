@@ -282,3 +282,21 @@ class GoingForm(forms.Form):
 
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
     force = forms.BooleanField(required=False)
+
+
+class ExplainForm(forms.Form):
+    """The two ends of a packet's way; what they mean is for ``networks.ends`` to say."""
+
+    source = _line("From", placeholder="10.11.0.7, n1, root/svc/web")
+    destination = _line("To", placeholder="10.11.4.9, n2, 192.0.2.50")
+    network = _line("Network", placeholder="of a node's bridge")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.label_suffix = ""
+
+    def refuse(self, problem: Problem) -> None:
+        """Put every fault to its field."""
+        for fault in problem.faults:
+            field = fault.field if fault.field in self.fields else None
+            self.add_error(field, f"{fault.value}: {fault.why}. {fault.remedy}")

@@ -5,7 +5,7 @@ A network may be called anything: what is not about one network has no place bel
 
 from django.urls import path
 
-from networks.pages import declaration, network, node, overview, plan
+from networks.pages import declaration, explain, network, node, overview, plan
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
@@ -19,6 +19,9 @@ urlpatterns = [
     path("networks/<str:name>/withdraw/", declaration.withdraw, name="network-withdraw"),
     path("plans/<int:number>/", plan.plan, name="plan"),
     path("live/plans/<int:number>/", plan.plan_live, name="plan-live"),
+    path("explain/", explain.explain, name="explain"),
+    path("explain/<int:operation>/", explain.explained, name="explained"),
+    path("live/explain/<int:operation>/", explain.explained_live, name="explained-live"),
     path("nodes/", node.nodes, name="nodes"),
     path("live/nodes/", node.nodes_live, name="nodes-live"),
     path("nodes/<str:name>/", node.node, name="node"),

@@ -23,6 +23,7 @@ PAGES = (
     "/new/node/",
     "/events/",
     "/plans/1/",
+    "/explain/",
 )
 BRIDGE = Interface(
     "obr_backend1",
