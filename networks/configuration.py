@@ -303,7 +303,7 @@ def _declared(network: Network) -> dict[str, str]:
     for name, option in NETWORK.items():
         text = option.write(getattr(network, option.column))
         if name not in options and text != keywords.default(name):
-            options[name] = text
+            options[name] = text.replace("\n", "\n  ")  # a further line of a value is indented
     if not network.every_node:
         options[NODES] = " ".join(node.name for node in network.scope())
     for row in network.segments.exclude(node=None).select_related("node").order_by("node__position"):

@@ -171,7 +171,7 @@ class NetworkState:
     @property
     def status(self) -> str:
         """The worst word of its nodes; ``up``, ``off`` and ``waiting`` beside them."""
-        if not self.network.network:
+        if self.network.is_off:
             return "off"
         word = next((word for word in WORST_FIRST if self.counts[word]), "waiting")
         return "up" if word == "converged" and self.is_probed else word

@@ -15,11 +15,11 @@ from networks.declaration import OVERRIDES, Declaration, EveryNode
 from networks.lookups import the_network
 from networks.models import BUILT_IN, DEFAULT_RANGES, Allocation, Network, Segment, Type
 from nodes import events, wakeup
-from nodes.models import Cluster, Node
+from nodes.models import Cluster, Node, Report
 
 KEYWORDS = (
     "type", "network", "ips_per_node", "mask_per_node", "tunnel", "tunnel_mode", "tables", "dev",
-    "public", "mtu", "comment", "tags",
+    "public", "mtu", "template", "comment", "tags",
 )  # fmt: skip
 """Columns of Network that a declaration gives."""
 RENUMBERING = ("type", "network", "ips_per_node", "mask_per_node")
@@ -193,6 +193,7 @@ def _settle(network: Network, wanted: Declaration, cluster: Cluster) -> None:
     """Judge the network as it would be, then save it with its scope, overrides and segments."""
     if network.network == "none":
         network.network = ""
+    network.template = "\n".join(network.template.split("\r\n")).strip()
     scope, unknown = _scope(network, wanted)
     overridden, faults = _overridden(network, wanted, scope)
     faults = unknown + faults
@@ -203,6 +204,7 @@ def _settle(network: Network, wanted: Declaration, cluster: Cluster) -> None:
             others=list(Network.objects.exclude(pk=network.pk)),
             nodes=scope,
             segments=overridden,
+            plugins=_plugins(scope) if network.type == Type.CNI else {},
             others_segments=list(
                 Segment.objects.exclude(own_range="").exclude(network=network.pk).select_related("network")
             ),
@@ -220,6 +222,13 @@ def _settle(network: Network, wanted: Declaration, cluster: Cluster) -> None:
     _save_overridden(network, [row for row in overridden if row.node and row.node.name in wanted.per_node])
     segments.release_outside(network)
     segments.assign(network)
+
+
+def _plugins(scope: Iterable[Node]) -> dict[str, list[str]]:
+    """The CNI plugins that nodes in scope reported."""
+    rows = Report.objects.filter(node__in=[node.pk for node in scope]).order_by("node__position")
+    reported = rows.values_list("node__name", "capabilities")
+    return {name: said["plugins"] for name, said in reported if isinstance(said.get("plugins"), list)}
 
 
 def _scope(network: Network, wanted: Declaration) -> tuple[list[Node], list[Fault]]:

@@ -19,7 +19,7 @@ from django.db.models import QuerySet
 from netaddr import IPAddress, valid_ipv4, valid_ipv6
 
 from networks import mtu
-from networks.models import Network, Segment, Type
+from networks.models import OWN_RANGES, Network, Segment
 from nodes.models import Cluster, Node
 from workers import document as wire
 
@@ -48,7 +48,7 @@ class Snapshot:
             named[network_id].add(node_id)
         return cls(
             cluster=Cluster.current(),
-            networks=list(Network.objects.exclude(network="").defer("peers_body")),
+            networks=list(Network.switched_on().defer("peers_body")),
             named=named,
             segments={(row.network_id, row.node_id or 0): row for row in segments},
         )
@@ -79,7 +79,7 @@ class Snapshot:
         )
 
     def _network(self, network: Network, segment: Segment | None) -> dict[str, object]:
-        own = segment.own_range if segment and network.type == Type.BRIDGE else ""
+        own = segment.own_range if segment and network.type in OWN_RANGES else ""
         return {
             "name": network.name,
             "type": network.type,
@@ -95,6 +95,7 @@ class Snapshot:
             "tunnel": network.tunnel,
             "tunnel_mode": network.tunnel_mode,
             "peers": network.peers_digest,
+            "conf": network.template,
         }
 
 

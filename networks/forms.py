@@ -15,10 +15,12 @@ from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
 from netadmin.problems import Problem, StaleVersion
+from networks import conflist
 from networks.declaration import OVERRIDES, Declaration, EveryNode
 from networks.declare import overrides_of
 from networks.models import Network, Tunnel, TunnelMode, Type
 from nodes.models import Cluster, Node
+from workers.document import PLACEHOLDERS
 
 OVERRIDE = re.compile(rf"({'|'.join(OVERRIDES)})@([^\s=]+)\s*=\s*(.+)")
 
@@ -71,6 +73,10 @@ def _line(label: str, help_text: str = "", placeholder: str = "") -> forms.CharF
     return forms.CharField(
         label=label, help_text=help_text, required=False, widget=forms.TextInput(attrs=attributes)
     )
+
+
+def _placeholders() -> str:
+    return ", ".join(f"{{{{{name}}}}}" for name in PLACEHOLDERS)
 
 
 class VerbForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -135,6 +141,13 @@ class NetworkForm(VerbForm):
         label="On every node", required=False, initial=True, help_text="Also on those that join later."
     )
     nodes = Names(label="Only on these nodes", required=False, widget=forms.CheckboxSelectMultiple)
+    template = forms.CharField(
+        label="Configuration list",
+        required=False,
+        strip=False,
+        help_text=f"JSON as CNI wants it; its name is the network's. Placeholders: {_placeholders()}.",
+        widget=forms.Textarea(attrs={"rows": 8, "spellcheck": "false", "placeholder": conflist.EXAMPLE}),
+    )
     comment = _line("Comment")
     tags = Words(label="Tags", help_text="Words, with blanks between.")
     mask_per_node = _line("Prefix length per node", _help(Network, "mask_per_node"), "22")
@@ -153,7 +166,7 @@ class NetworkForm(VerbForm):
         label="For single nodes",
         required=False,
         help_text="A line each: subnet@n1=10.11.4.0/22, addr@n1=192.0.2.1, gateway@n1=192.0.2.254, "
-        "or network@n1=10.10.11.0/24 of a bridge.",
+        "or network@n1=10.10.11.0/24 of a bridge or of type cni.",
         widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}),
     )
     force = forms.BooleanField(label="Take the addresses away from those who hold them", required=False)

@@ -100,6 +100,7 @@ NETWORK: Mapping[str, Option] = {
     "dev": Option("dev", str),
     "public": Option("public", _flag, _flag_text),
     "mtu": Option("mtu", _number_or_none, _or_empty),
+    "template": Option("template", str),
     "comment": Option("comment", str),
     "tags": Option("tags", words, _joined),
 }

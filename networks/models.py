@@ -21,6 +21,10 @@ class Type(models.TextChoices):
 
 
 BRIDGES = (Type.BRIDGE, Type.ROUTED_BRIDGE)
+OWN_RANGES = (Type.BRIDGE, Type.CNI)
+"""Types that may have another range on a node (``network@NODE``)."""
+RANGE_OPTIONAL = (Type.CNI,)
+"""Types whose network is there without a range: the plugin has its own ways."""
 DEFAULT_RANGES = {Type.BRIDGE: "10.22.0.0/16", Type.WEAVE: "10.32.0.0/12", Type.LOOPBACK: "127.0.0.1/32"}
 BUILT_IN = ("default", "lo")
 
@@ -51,7 +55,8 @@ class Network(models.Model):
     network = models.CharField(
         max_length=100,
         blank=True,
-        help_text="CIDR, or one of each family with a space between; empty only for `default`: switched off.",
+        help_text="CIDR, or one of each family with a space between; empty only for a network of type cni, "
+        "and for `default`: switched off.",
     )
     every_node = models.BooleanField(default=True, help_text="On every node, also on those that join later.")
     nodes = models.ManyToManyField(
@@ -79,7 +84,8 @@ class Network(models.Model):
     )
     template = models.TextField(
         blank=True,
-        help_text="Of type cni: the CNI configuration list as JSON, with placeholders for what differs.",
+        help_text="Of type cni: the CNI configuration list as JSON, with placeholders like {{cidr}} for what "
+        "differs.",
     )
     comment = models.CharField(max_length=255, blank=True)
     tags = models.JSONField(default=list, blank=True)
@@ -102,6 +108,11 @@ class Network(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @classmethod
+    def switched_on(cls) -> "models.QuerySet[Network]":
+        """Those that nodes are to have."""
+        return cls.objects.exclude(~models.Q(type__in=RANGE_OPTIONAL), network="")
+
     @property
     def cidrs(self) -> list[IPNetwork]:
         """The declared CIDRs, IPv4 first; none when switched off."""
@@ -121,6 +132,11 @@ class Network(models.Model):
     def effective_mtu(self) -> int | None:
         """Bytes: as declared, else computed; None: each node takes what its own underlay carries."""
         return self.mtu or self.carries
+
+    @property
+    def is_off(self) -> bool:
+        """Declared without a range, so no node has it."""
+        return not self.network and self.type not in RANGE_OPTIONAL
 
     @property
     def is_bridge(self) -> bool:
@@ -158,7 +174,9 @@ class Segment(models.Model):
         max_length=100, blank=True, help_text="Of a routed_bridge: one CIDR per family."
     )
     declared = models.BooleanField(default=False, help_text="Given as subnet@NODE, not chosen.")
-    own_range = models.CharField(max_length=100, blank=True, help_text="Of a bridge: network@NODE.")
+    own_range = models.CharField(
+        max_length=100, blank=True, help_text="Of a bridge, or of type cni: network@NODE."
+    )
     addr = models.CharField(
         max_length=100, blank=True, help_text="The node's tunnel end and next hop for its peers."
     )

@@ -5,14 +5,14 @@ every mistake at once. Works on rows that are not saved yet.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from netaddr import AddrFormatError, IPAddress, IPNetwork, valid_ipv4, valid_ipv6
 
 from netadmin.problems import Fault
-from networks import addressing
-from networks.models import Network, Segment, Tunnel, TunnelMode, Type
+from networks import addressing, conflist
+from networks.models import OWN_RANGES, Network, Segment, Tunnel, TunnelMode, Type
 from nodes.models import Cluster, Node
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -41,10 +41,12 @@ class Surroundings:
     others: Sequence[Network]
     nodes: Sequence[Node]
     """The nodes in scope."""
+    plugins: Mapping[str, Collection[str]]
+    """CNI plugins by node in scope; a node that has not reported yet is not there."""
     segments: Sequence[Segment] = ()
     """Segments of this network with overrides, as they would be."""
     others_segments: Sequence[Segment] = ()
-    """Segments of other bridges with a range of their own."""
+    """Segments of other networks with a range of their own."""
 
 
 def check(network: Network, around: Surroundings) -> list[Fault]:
@@ -53,7 +55,7 @@ def check(network: Network, around: Surroundings) -> list[Fault]:
     if faults:
         return faults
     faults += [*_network(network), *_device(network, around), *_tables(network), *_mtu(network)]
-    faults += [*_texts(network), *_numbers(network)]
+    faults += [*_texts(network), *_numbers(network), *_template(network, around)]
     faults += _overrides(network, around)
     if any(fault.field in ("network", "ips_per_node", "mask_per_node") for fault in faults):
         return faults
@@ -91,7 +93,7 @@ def _choices(network: Network) -> Iterator[Fault]:
 
 def _network(network: Network) -> Iterator[Fault]:
     if not network.network:
-        if network.name != "default":
+        if network.is_off and network.name != "default":
             yield Fault("network", "", "is missing", "Declare a CIDR like 10.11.0.0/16")
         return
     yield from cidr_faults("network", network.network)
@@ -188,6 +190,39 @@ def _device(network: Network, around: Surroundings) -> Iterator[Fault]:
     for other in around.others:
         if other.device == network.device:
             yield Fault("dev", network.device, f"is the bridge of network {other.name}", "Use another one")
+
+
+def _template(network: Network, around: Surroundings) -> Iterator[Fault]:
+    if network.type != Type.CNI:
+        if network.template:
+            yield Fault(
+                "template",
+                network.template.partition("\n")[0][:40],
+                f"a network of type {network.type} writes its own configuration",
+                "Leave it empty, or declare type cni",
+            )
+        return
+    families = {6 if ":" in word else 4 for word in network.network.split()}
+    faults = conflist.faults(network.template, network.name, families)
+    yield from faults or _plugins(conflist.programs(network.template), around)
+
+
+def _plugins(needed: Iterable[str], around: Surroundings) -> Iterator[Fault]:
+    """Plugins that nodes say they do not have."""
+    for program in sorted(needed):
+        lacking = [node for node, there in around.plugins.items() if program not in there]
+        if lacking:
+            yield Fault(
+                "template",
+                program,
+                f"is no plugin in the plugin directory of {_some(lacking)}",
+                "Install it there, or limit the network to nodes that have it",
+            )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def _tables(network: Network) -> Iterator[Fault]:
@@ -386,11 +421,11 @@ def _overrides(network: Network, around: Surroundings) -> Iterator[Fault]:
                 )
             elif field in ("addr", "gateway"):
                 yield from address_faults(field, value, name)
-            elif field == "network" and network.type != Type.BRIDGE:
+            elif field == "network" and network.type not in OWN_RANGES:
                 yield Fault(
                     field,
                     value,
-                    f"only a network of type bridge has a range per node ({name})",
+                    f"only a network of type bridge or cni has a range per node ({name})",
                     "Use subnet@NODE",
                 )
             elif field == "network":

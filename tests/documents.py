@@ -68,6 +68,22 @@ def bridge(name: str = "local1", cidr: str = "10.10.10.0/24", **values: Any) -> 
     return _network(name, {"type": "bridge", "ranges": (cidr,), "subnets": (cidr,), "tables": (), **values})
 
 
+def cni(template: str, name: str = "direct", **values: Any) -> DesiredNetwork:
+    """A network of the operator's own plugins."""
+    return _network(
+        name,
+        {
+            "type": "cni",
+            "ranges": (),
+            "subnets": (),
+            "device": "",
+            "tables": (),
+            "conf": template,
+            **values,
+        },
+    )
+
+
 def loopback() -> DesiredNetwork:
     own = ("127.0.0.1/32",)
     return _network("lo", {"type": "loopback", "ranges": own, "subnets": own, "device": "", "tables": ()})

@@ -17,6 +17,7 @@ Canonical JSON: keys sorted, no white space, ASCII.
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +40,23 @@ OVERHEADS = {
 
 Over IPv6, ``ipip`` becomes ``ip6ip6`` and ``gre`` becomes ``ip6gre``, both without encapsulation limit.
 VXLAN without an Ethernet header inside (GPE)."""
+
+PLACEHOLDERS = {
+    "network": "name of the network",
+    "node": "name of the node",
+    "cluster": "name of the cluster",
+    "address": "the node's own address on the underlay",
+    "interface": "the node's interface that has this address",
+    "cidr": "range of the network, as this node has it (IPv4 if it has both families)",
+    "gateway": "first address of that range",
+    "cidr6": "the IPv6 range of a network of both families",
+    "gateway6": "first address of that range",
+    "mtu": "bytes: as declared, else what the interface carries",
+    "store": "directory of the leases (dataDir of host-local) that the worker watches",
+}
+"""What ``{{NAME}}`` in a configuration list stands for. Inside a JSON string it is text; ``{{mtu}}`` without
+quotes is a number."""
+PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +97,8 @@ class DesiredNetwork:
     tunnel_mode: str
     peers: tuple[Peer, ...] = field(default=(), repr=False)
     conf: str = field(default="", repr=False)
-    """Of type ``cni``: the configuration list as JSON, its placeholders filled in for this node."""
+    """Of type ``cni``: the configuration list as declared; its PLACEHOLDERS are filled in on the node, as
+    only that knows its own interface and directories."""
 
 
 @dataclass(frozen=True, slots=True)

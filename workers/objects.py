@@ -9,7 +9,8 @@ to the node: one device serves all its networks.
 from collections.abc import Iterable, Sequence
 
 from workers.changes import Owned
-from workers.cni import confs
+from workers.cni import confs, templates
+from workers.cni.templates import TemplateError
 from workers.config import Settings
 from workers.document import DesiredNetwork, Document
 from workers.host import DEFAULT_MTU, Host, Link, first_address
@@ -23,9 +24,7 @@ BRIDGED = ("bridge", "routed_bridge")
 def wanted(document: Document, host: Host, settings: Settings) -> tuple[list[Owned], list[Finding]]:
     """Every object the node must have, and what is wrong with the rest."""
     objects: list[Owned] = []
-    findings = [
-        _not_built(network) for network in document.networks if network.type not in (*BRIDGED, "loopback")
-    ]
+    findings: list[Finding] = []
     bridged = [network for network in document.networks if network.type in BRIDGED]
     missing = [
         network for network in bridged if network.adopted and not _is_bridge(host.links.get(network.device))
@@ -52,7 +51,13 @@ def wanted(document: Document, host: Host, settings: Settings) -> tuple[list[Own
     findings += _doubtful_switches(used, host)
     loopbacks = [network for network in document.networks if network.type == "loopback"]
     objects += [_conf(network, document, settings, DEFAULT_MTU) for network in loopbacks]
-    return objects, findings + _same_names(built + loopbacks, host)
+    others = [network for network in document.networks if network.type == "cni"]
+    for network in others:
+        try:
+            objects.append(_listed(network, document, host, settings))
+        except TemplateError as error:
+            findings.append(_not_filled(network, error))
+    return objects, findings + _same_names([*built, *loopbacks, *others], host)
 
 
 def conf_directory(document: Document | None, settings: Settings) -> str:
@@ -64,6 +69,14 @@ def conf_directory(document: Document | None, settings: Settings) -> str:
 def _conf(network: DesiredNetwork, document: Document, settings: Settings, mtu: int) -> confs.Conf:
     directory = conf_directory(document, settings)
     return confs.wanted(network, directory, mtu, str(settings.cni_store), document.node)
+
+
+def _listed(network: DesiredNetwork, document: Document, host: Host, settings: Settings) -> confs.Conf:
+    """The file of a template; raises TemplateError."""
+    mtu = _mtu(network, document, host, ())
+    values = templates.values(network, document, host, mtu, str(settings.cni_store))
+    body = templates.filled(network.conf, values)
+    return confs.listed(network, conf_directory(document, settings), body, document.node)
 
 
 def _mtu(network: DesiredNetwork, document: Document, host: Host, ways: Iterable[Way]) -> int:
@@ -117,13 +130,13 @@ def _no_device(network: DesiredNetwork, link: Link | None) -> Finding:
     )
 
 
-def _not_built(network: DesiredNetwork) -> Finding:
+def _not_filled(network: DesiredNetwork, error: TemplateError) -> Finding:
     return Finding(
-        code="not-built",
+        code="template",
         network=network.name,
-        subject=f"network {network.name}",
-        why=f"this worker builds no networks of type {network.type}",
-        remedy="Upgrade the worker, or take the node out of the network's scope",
+        subject=f"configuration list of {network.name}",
+        why=str(error),
+        remedy="Give the node what is missing, correct the template, or take the node out of the scope",
     )
 
 

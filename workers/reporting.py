@@ -28,8 +28,9 @@ def report(
 ) -> Report:
     """The whole report of a run; ``findings`` are those that the run itself does not know of."""
     capabilities = _capabilities(settings, desired)
-    no_plugin = plugins.missing(plugins.directory(settings, desired.document))
-    observed = outcome.observed
+    place, observed = plugins.directory(settings, desired.document), outcome.observed
+    ours = {name.rpartition(".")[0]: content for name, content in observed.files.items()}
+    no_plugin = plugins.missing(place) + plugins.not_there(ours, place, capabilities["plugins"])
     return Report(
         node=settings.node,
         sequence=time.time_ns(),

@@ -17,7 +17,7 @@ from rest_framework.response import Response
 
 from netadmin import rest
 from netadmin.problems import Fault, Problem
-from networks import declare, planning
+from networks import conflist, declare, planning
 from networks.api import plan as plans
 from networks.api.operations import WAIT, OperationSerializer, answer
 from networks.declaration import Declaration, EveryNode
@@ -26,6 +26,7 @@ from networks.lookups import the_network
 from networks.models import Network, Tunnel, TunnelMode, Type
 from networks.representation import represent, segment_of
 from nodes import questions
+from workers.document import PLACEHOLDERS
 
 REF = "#/components/schemas/Network"
 EXAMPLES = [
@@ -49,6 +50,11 @@ EXAMPLES = [
     OpenApiExample(
         "The same range on two nodes",
         {"name": "local1", "type": "bridge", "network": "10.10.10.0/24", "nodes": ["n1", "n2"]},
+        request_only=True,
+    ),
+    OpenApiExample(
+        "Any other plugin",
+        {"name": "direct", "type": "cni", "network": "10.13.0.0/24", "template": conflist.EXAMPLE},
         request_only=True,
     ),
 ]
@@ -75,7 +81,7 @@ class OverridesSerializer(rest.Resource):
         required=False, allow_blank=True, help_text="Next hop of the peers towards the node's segment."
     )
     network = serializers.CharField(
-        required=False, allow_blank=True, help_text="Of a bridge: the node's own range."
+        required=False, allow_blank=True, help_text="Of a bridge, or of type cni: the node's own range."
     )
 
 
@@ -151,6 +157,11 @@ class NetworkSerializer(rest.Resource):
     mtu = serializers.IntegerField(
         required=False, allow_null=True, help_text="Bytes; null: what underlays and tunnels carry."
     )
+    template = serializers.CharField(
+        required=False, allow_blank=True,
+        help_text="Of type cni: the CNI configuration list as JSON text. Placeholders: "
+        + "; ".join(f"{{{{{name}}}}} {meaning}" for name, meaning in PLACEHOLDERS.items()) + ".",
+    )  # fmt: skip
     comment = serializers.CharField(required=False, allow_blank=True)
     tags = serializers.ListField(child=serializers.CharField(), required=False)
     per_node = PerNode(required=False, help_text="Keywords that differ on some nodes, by node name.")

@@ -54,7 +54,7 @@ def _standing(node: Node) -> dict[str, Any]:
     [state] = convergence.node_states(Node.objects.filter(pk=node.pk))
     segments = {row.network_id: row for row in node.segments.all()}
     counts = fullness.counted(node.allocations.all())
-    networks = Network.objects.filter(Q(every_node=True) | Q(nodes=node)).exclude(network="").distinct()
+    networks = Network.switched_on().filter(Q(every_node=True) | Q(nodes=node)).distinct()
     rows = [
         Row.of(network, state, segments.get(network.pk), counts) for network in networks.defer("peers_body")
     ]

@@ -1,9 +1,11 @@
 """manage.py cluster: the reference's keywords for all nodes."""
 
 import configparser
+from pathlib import Path
 
 import pytest
 
+from networks import conflist
 from networks.models import Network, Segment
 from nodes.models import Cluster, Event, Node
 from tests import factories
@@ -203,3 +205,26 @@ def test_it_prints_everything_as_the_reference_writes_it(run: Run, nodes: list[N
     assert parsed.sections() == [
         "cluster", "cni", "network#backend1", "network#default", "network#lo",
     ]  # fmt: skip
+
+
+def test_a_template_is_read_from_a_file_and_printed_as_one_value(
+    run: Run, refusal: Refusal, tmp_path: Path
+) -> None:
+    file = tmp_path / "direct.conflist"
+    file.write_text(conflist.EXAMPLE + "\n")
+    run(
+        "cluster set --kw network#direct.type=cni --kw network#direct.network=10.13.0.0/24 "
+        f"--kw network#direct.template=@{file}"
+    )
+    assert Network.objects.get(name="direct").template == conflist.EXAMPLE
+    assert run("cluster get --kw network#direct.template") == conflist.EXAMPLE.splitlines()
+    printed = configparser.ConfigParser(interpolation=None)
+    printed.read_string("\n".join(run("cluster print-config")))
+    again = "\n".join(line.strip() for line in printed["network#direct"]["template"].splitlines())
+    assert again == "\n".join(line.strip() for line in conflist.EXAMPLE.splitlines())
+    shown = run("net show --name direct")
+    assert shown[shown.index("template") + 1] == '  {"cniVersion": "1.0.0",'
+    assert refusal("cluster set --kw network#direct.template=@/nowhere") == (
+        "network#direct.template=@/nowhere: cannot be read (No such file or directory). "
+        "Give the path of a file with the list"
+    )

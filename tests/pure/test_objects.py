@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.documents import bridge, document, loopback, peer, peers, routed, routed6, settings
+from tests.documents import bridge, cni, document, loopback, peer, peers, routed, routed6, settings
 from workers.changes import Owned
+from workers.cni import templates
 from workers.cni.confs import Conf
-from workers.document import DesiredNetwork, Document, Peer
+from workers.document import PLACEHOLDERS, DesiredNetwork, Document, Peer
 from workers.host import Held, Host, Link
 from workers.kernel.addresses import LINK_LOCAL, Address
 from workers.kernel.firewall import Firewall
@@ -242,10 +243,61 @@ def test_it_reports_an_adopted_bridge_that_is_not_there(links: list[tuple[str, s
     assert {one.network for one in objects} == {"backend1", ""}
 
 
-def test_it_reports_a_type_that_it_does_not_build() -> None:
-    objects, findings = wanted(document(routed("weave1", type="weave", device="")), host(), settings())
-    assert not objects
-    assert [finding.code for finding in findings] == ["not-built"]
+def test_it_fills_a_template_with_what_this_node_has() -> None:
+    template = """{"cniVersion": "0.4.0", "plugins": [
+        {"type": "macvlan", "master": "{{interface}}", "mtu": {{ mtu }}, "text": "{{network}} of {{node}}",
+         "ipam": {"type": "static", "cidr": "{{cidr}}", "six": "{{cidr6}}", "gateway": "{{gateway}}",
+                  "gateway6": "{{gateway6}}", "own": "{{address}}", "dataDir": "{{store}}",
+                  "cluster": "{{cluster}}"}}]}"""
+    ranges = ("10.13.0.0/24", "fd13::/64")
+    network = cni(template, ranges=ranges, subnets=ranges)
+    objects, findings = wanted(document(network), host(mtu=1450), settings(Path("/x")))
+    assert not findings
+    (conf,) = objects
+    assert isinstance(conf, Conf)
+    assert conf.path == "/x/net.d/direct.conflist"
+    body = json.loads(conf.content)
+    assert (body["netadmin"], body["name"], body["cniVersion"]) == ({"node": "n1"}, "direct", "0.4.0")
+    assert body["plugins"] == [
+        {
+            "type": "macvlan",
+            "master": "eth0",
+            "mtu": 1450,
+            "text": "direct of n1",
+            "ipam": {
+                "type": "static",
+                "cidr": "10.13.0.0/24",
+                "six": "fd13::/64",
+                "gateway": "10.13.0.1",
+                "gateway6": "fd13::1",
+                "own": "10.0.0.1",
+                "dataDir": "/x/leases",
+                "cluster": "c1",
+            },
+        }
+    ]
+
+
+def test_every_placeholder_that_may_be_declared_is_known_here() -> None:
+    assert templates.values(cni("{}"), document(), host(), 1500, "/x").keys() == PLACEHOLDERS.keys()
+
+
+@pytest.mark.parametrize(
+    ("template", "why"),
+    [
+        pytest.param(
+            '{"plugins": [{"type": "{{cidr}}"}]}', "{{cidr}} has no value on this node", id="no range"
+        ),
+        pytest.param('{"plugins": [{{interface}}]}', "it is no JSON with the values of", id="no quotes"),
+        pytest.param("[]", "it is no configuration list", id="no list"),
+    ],
+)
+def test_it_reports_a_template_that_cannot_be_filled_in_here(template: str, why: str) -> None:
+    objects, findings = wanted(document(cni(template), bridge()), host(), settings())
+    (finding,) = findings
+    assert (finding.code, finding.network) == ("template", "direct")
+    assert finding.why.startswith(why)
+    assert [one.network for one in objects if isinstance(one, Conf)] == ["local1"]
 
 
 def test_it_reports_a_table_without_a_number_and_fills_the_others() -> None:

@@ -98,6 +98,15 @@ def test_none_at_all_is_a_finding_with_the_package_to_install(places: tuple[Path
     assert plugins.names(places[0] / "none") == ()
 
 
+def test_a_plugin_that_a_file_calls_and_that_is_not_there_is_a_finding_of_its_network() -> None:
+    content = json.dumps({"plugins": [{"type": "ptp", "ipam": {"type": "dhcp"}}, {"type": "portmap"}]})
+    files = {"direct": content, "lo": json.dumps({"type": "loopback"}), "broken": "{"}
+    findings = plugins.not_there(files, Path("/usr/lib/cni"), ("loopback", "portmap", "ptp"))
+    assert [(one.code, one.network, one.subject) for one in findings] == [
+        ("no-plugin", "direct", "plugin dhcp in /usr/lib/cni")
+    ]
+
+
 def _program(path: Path) -> None:
     path.write_text("#!/bin/sh\n")
     path.chmod(0o755)

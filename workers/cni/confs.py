@@ -58,15 +58,36 @@ def wanted(network: DesiredNetwork, directory: str, mtu: int, store: str, node: 
     return Conf(path, json.dumps(body, indent=2) + "\n", network.device, network.name)
 
 
+def listed(network: DesiredNetwork, directory: str, body: dict[str, Any], node: str) -> Conf:
+    """The file of a network whose configuration list was declared."""
+    head = {MARK: {"node": node}, "cniVersion": VERSION}
+    text = json.dumps({**head, **body, "name": network.name}, indent=2)
+    return Conf(f"{directory}/{network.name}{SUFFIX}", text + "\n", network=network.name)
+
+
+def programs(content: str) -> set[str]:
+    """The plugins that a file calls, those for addresses included; none if it is no configuration."""
+    body = _object(content)
+    plugins = body["plugins"] if isinstance(body.get("plugins"), list) else [body]
+    objects = [plugin for plugin in plugins if isinstance(plugin, dict)]
+    objects += [ipam for plugin in objects if isinstance(ipam := plugin.get("ipam"), dict)]
+    return {one["type"] for one in objects if isinstance(one.get("type"), str)}
+
+
 def decode(path: str, content: str) -> tuple[Conf, bool]:
     """The file, and whether it is ours."""
+    body = _object(content)
+    name = body.get("name")
+    return Conf(path, content, network=name if isinstance(name, str) else ""), MARK in body
+
+
+def _object(content: str) -> dict[str, Any]:
+    """Empty for what is no JSON object."""
     try:
         body = json.loads(content)
     except ValueError:
-        body = None
-    body = body if isinstance(body, dict) else {}
-    name = body.get("name")
-    return Conf(path, content, network=name if isinstance(name, str) else ""), MARK in body
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
 def foreign(conf: Conf) -> Foreign:

@@ -6,8 +6,10 @@ not at all, still gets its containers attached.
 """
 
 import os
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from workers.cni import confs
 from workers.config import Settings
 from workers.document import Document
 from workers.report import Finding
@@ -41,6 +43,21 @@ def missing(place: Path) -> tuple[Finding, ...]:
             "is not there, nor in " + " or ".join(map(str, FALLBACK)),
             "Install the Debian package containernetworking-plugins, or set NETADMIN_CNI_PLUGINS",
         ),
+    )
+
+
+def not_there(files: Mapping[str, str], place: Path, there: Collection[str]) -> tuple[Finding, ...]:
+    """Plugins that CNI files (network to content) call and the directory does not hold; ``bridge`` apart."""
+    return tuple(
+        Finding(
+            "no-plugin",
+            network,
+            f"plugin {program} in {place}",
+            f"is not there, so no container can be attached to {network}",
+            "Install it there, or take the node out of the network's scope",
+        )
+        for network, content in files.items()
+        for program in sorted(confs.programs(content) - {*there, "bridge"})
     )
 
 

@@ -2,11 +2,14 @@
 
 from netadmin.commandline import Verb, Verbs, by
 from networks import configuration
+from networks.management import assignments
 
 EXAMPLES = """examples:
   manage.py cluster set --kw network#backend1.type=routed_bridge --kw network#backend1.network=10.11.0.0/16
   manage.py cluster set --kw network#backend1.addr@n1=192.0.2.1 --kw network#backend1.addr@n2=192.0.2.2
   manage.py cluster set --kw network#default.network=none
+  manage.py cluster set --kw network#direct.type=cni --kw network#direct.network=10.13.0.0/24 \\
+                        --kw network#direct.template=@direct.conflist
   manage.py cluster get --kw network#backend1.subnet@n1"""
 FORCE_HELP = "Also when addresses that are in use would be taken away."
 
@@ -29,7 +32,7 @@ class Command(Verbs):
         verb("print-config", self.print_config, "Print everything that is declared.")
 
     def set(self, kw: list[str], force: bool) -> None:
-        self._changed(configuration.set_for_cluster(kw, by=by(), force=force))
+        self._changed(configuration.set_for_cluster(assignments.read(kw), by=by(), force=force))
 
     def unset(self, kw: list[str], force: bool) -> None:
         self._changed(configuration.unset_for_cluster(kw, by=by(), force=force))

@@ -7,6 +7,7 @@ from argparse import ArgumentTypeError
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from textwrap import indent
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -353,9 +354,11 @@ def _shown(network: dict[str, Any]) -> str:
     lines = [
         (name, _text(value))
         for name, value in {**network, **everywhere}.items()
-        if name not in ("segments", "per_node")
+        if name not in ("segments", "per_node", "template")
     ]
     text = table(lines)
+    if template := network["template"]:
+        text += "\ntemplate\n" + indent(template, "  ")
     if segments := network["segments"]:
         rows = [SEGMENT_COLUMNS]
         rows += [[segment[column] or "-" for column in SEGMENT_COLUMNS] for segment in segments]

@@ -8,6 +8,7 @@ from netadmin.commandline import Verb, Verbs, by, table
 from networks import configuration, convergence, membership
 from networks.convergence import NodeState
 from networks.lookups import the_node
+from networks.management import assignments
 from networks.models import Segment
 from nodes import tokens, worker_conf
 from nodes.models import Node
@@ -106,7 +107,9 @@ class Command(Verbs):
         )
 
     def set(self, node: str, kw: list[str], force: bool) -> None:
-        self.stdout.write(f"set: {', '.join(configuration.set_for_node(node, kw, by=by(), force=force))}")
+        self.stdout.write(
+            f"set: {', '.join(configuration.set_for_node(node, assignments.read(kw), by=by(), force=force))}"
+        )
 
     def get(self, node: str, kw: list[str]) -> None:
         for keyword in kw:

@@ -1,0 +1,66 @@
+"""Networks of other types than the bridges: what plugins of others make of the files we write."""
+
+import json
+from typing import Any
+
+import pytest
+
+from lab.cluster import Cluster
+from lab.node import Node
+from lab.pings import ping
+from lab.rest import Refused
+from lab.waiting import until
+from networks import conflist
+from tests.lab.conftest import CONVERGED_WITHIN, Declare
+
+DIRECT = {"type": "cni", "network": "10.13.0.0/24", "template": conflist.EXAMPLE}
+
+
+def _file(node: Node, network: str) -> dict[str, Any]:
+    return dict(json.loads((node.confs / f"{network}.conflist").read_text()))
+
+
+def test_containers_are_attached_by_any_plugin_that_a_template_names(
+    cluster: Cluster, declare: Declare
+) -> None:
+    """ptp of Debian's containernetworking-plugins, in place of a bridge of ours."""
+    declare("direct", **DIRECT)
+    n1 = cluster.nodes["n1"]
+    body = _file(n1, "direct")
+    assert (body["name"], body["netadmin"]) == ("direct", {"node": "n1"})
+    assert body["plugins"][0]["ipam"]["subnet"] == "10.13.0.0/24"
+    a, b = cluster.container("n1", "direct"), cluster.container("n1", "direct")
+    assert (a.address, b.address) == ("10.13.0.2", "10.13.0.3")
+    assert ping(a.namespace, b.address, count=3).lost == 0
+    shown = until(
+        lambda: cluster.api.get("allocations/?network=direct")["results"],
+        what="leases of the plugin's store are reported",
+        within=CONVERGED_WITHIN,
+    )
+    assert shown[0]["address"] == "10.13.0.2"
+
+
+def test_a_change_of_the_template_changes_the_file_and_a_withdrawn_one_takes_it_away(
+    cluster: Cluster, declare: Declare
+) -> None:
+    declare("direct", **DIRECT)
+    n1 = cluster.nodes["n1"]
+    cluster.change("direct", template=conflist.EXAMPLE.replace("{{mtu}}", "1400"))
+    cluster.converged("direct", within=CONVERGED_WITHIN)
+    assert _file(n1, "direct")["plugins"][0]["mtu"] == 1400
+    (inside,) = json.loads(
+        cluster.container("n1", "direct").namespace.run(["ip", "-json", "link", "show", "eth0"])
+    )
+    assert inside["mtu"] == 1400
+    (n1.confs / "direct.conflist").unlink()
+    until((n1.confs / "direct.conflist").exists, what="the file is back", within=CONVERGED_WITHIN)
+    cluster.withdraw("direct")
+    cluster.settled(within=CONVERGED_WITHIN)
+    assert not (n1.confs / "direct.conflist").exists()
+
+
+def test_a_plugin_that_no_node_has_is_refused(cluster: Cluster) -> None:
+    cluster.settled(within=CONVERGED_WITHIN)
+    with pytest.raises(Refused, match="calico: is no plugin in the plugin directory of n1, n2, n3"):
+        cluster.declare("direct", type="cni", template=conflist.EXAMPLE.replace("ptp", "calico"),
+                        network="10.13.0.0/24")  # fmt: skip
