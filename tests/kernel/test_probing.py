@@ -9,11 +9,18 @@ import pytest
 
 from lab.waiting import until
 from tests.kernel.cluster import Declared, Underlay, an_underlay
+from workers.probing import trial
 from workers.probing.prober import Prober
 from workers.report import Pair, Probed
 
 WITHIN = 15.0
 """Seconds until a pair is called down, at most; up takes milliseconds."""
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new pair that does not answer is judged after two seconds, not six."""
+    monkeypatch.setitem(trial.VOLLEYS, "pending", (0.0, 0.1, 0.6))
 
 
 class Probing:
@@ -75,4 +82,177 @@ def test_it_is_up_when_full_packets_cross_in_both_families(tmp_path: Path, netwo
             assert [pair.peer for pair in probed.pairs] == ["n2", "n3"]
             for pair in probed.pairs:
                 assert (pair.state, pair.largest, pair.code, pair.loss) == ("up", size, "", 0.0)
-                assert 0 < pair.rtt < 1000
+                assert 0 < pair.rtt < WITHIN * 1000
+
+
+def test_small_passes_and_full_is_lost_where_a_hop_in_the_middle_is_smaller(tmp_path: Path) -> None:
+    """The switch forwards what its port to n2 cannot take, and says nothing about it."""
+    network = Declared(tunnel="never", inside=("4", "6"))
+    with an_underlay(tmp_path) as underlay, probing(underlay) as n1:
+        underlay.converge(network)
+        underlay.switch.run(["ip", "link", "set", "n2", "mtu", "1333"])
+        n1.aim(network)
+        for pair, version in zip(n1.pairs(), (4, 6), strict=True):
+            assert (pair.state, pair.code, pair.largest) == ("mtu", "mtu", 1333), version
+            assert "packets of 1500 bytes are lost, the largest that passes has 1333" in pair.why
+            assert "declare mtu=1333" in pair.remedy
+        underlay.switch.run(["ip", "link", "set", "n2", "mtu", "1500"])
+        until(lambda: n1.prober.probed[0].up, what="it is up again", within=WITHIN)
+
+
+def test_through_a_tunnel_the_kernel_itself_names_the_limit(tmp_path: Path) -> None:
+    network = Declared(tunnel="always", inside=("4",), ends=("4",))
+    with an_underlay(tmp_path) as underlay, probing(underlay) as n1:
+        underlay.converge(network)
+        underlay.switch.run(["ip", "link", "set", "n2", "mtu", "1400"])
+        n1.aim(network)
+        (pair,) = n1.pairs()
+        assert (pair.state, pair.largest) == ("mtu", 1400 - 36)
+        assert "tunnel" in pair.remedy
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("family", [0, 1], ids=["IPv4", "IPv6"])
+def test_an_underlay_that_drops_what_is_not_from_node_to_node_asks_for_tunnels(
+    tmp_path: Path, family: int
+) -> None:
+    network = Declared(tunnel="auto")
+    with an_underlay(tmp_path) as underlay, probing(underlay) as n1:
+        underlay.converge(network)
+        underlay.switch.run(
+            ["nft", "-f", "-"],
+            stdin=_DROPPED.format(what="ip saddr 10.11.0.0/16", six="ip6 saddr fd11::/112"),
+        )
+        n1.aim(network)
+        pair = n1.pairs()[family]
+        assert (pair.state, pair.code, pair.loss, pair.largest) == ("down", "blocked", 1.0, 0)
+        assert pair.why.startswith(
+            f"n2 answers at {('10.0.0.2', 'fd00:aa::2')[family]}, but nothing comes back"
+        )
+        assert "declare tunnel=always" in pair.remedy
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_tunnel_that_is_blocked_says_what_must_pass(tmp_path: Path) -> None:
+    network = Declared(tunnel="always", inside=("4",), ends=("4",))
+    with an_underlay(tmp_path) as underlay, probing(underlay) as n1:
+        underlay.converge(network)
+        underlay.switch.run(
+            ["nft", "-f", "-"], stdin=_DROPPED.format(what="udp dport 4790", six="udp dport 4790")
+        )
+        n1.aim(network)
+        (pair,) = n1.pairs()
+        assert (pair.state, pair.code) == ("down", "blocked")
+        assert "let UDP port 4790 (VXLAN-GPE) pass" in pair.remedy
+
+
+_DROPPED = """
+table bridge underlay {{
+    chain between {{
+        type filter hook forward priority 0
+        {what} drop
+        {six} drop
+    }}
+}}
+"""
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_firewall_that_says_so_is_named(tmp_path: Path) -> None:
+    network = Declared(tunnel="never")
+    with an_underlay(tmp_path) as underlay, probing(underlay) as n1:
+        underlay.converge(network)
+        underlay.nodes[2].nft("add table inet other")
+        underlay.nodes[2].nft("add chain inet other in { type filter hook input priority 0; }")
+        underlay.nodes[2].nft(
+            "add rule inet other in iifname eth0 ip daddr 10.11.0.0/16 reject with icmpx admin-prohibited"
+        )
+        underlay.nodes[2].nft(
+            "add rule inet other in iifname eth0 ip6 daddr fd11::/112 reject with icmpx admin-prohibited"
+        )
+        n1.aim(network)
+        four, six = n1.pairs()
+        assert (four.code, six.code) == ("rejected", "rejected")
+        assert four.why == "10.11.4.1 refuses to pass on packets to 10.11.4.1"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_peer_that_has_not_built_the_network_says_so(tmp_path: Path) -> None:
+    network = Declared(tunnel="never", inside=("4",))
+    with an_underlay(tmp_path) as underlay, probing(underlay) as n1:
+        underlay.converge_one(1, network)
+        n1.aim(network)
+        (pair,) = n1.pairs()
+        assert (pair.state, pair.code) in {("down", "not-built"), ("down", "blocked")}
+        assert "n2 has carried out the network" in pair.remedy
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_peer_that_is_gone_is_down(tmp_path: Path) -> None:
+    network = Declared(tunnel="never")
+    with an_underlay(tmp_path) as underlay, probing(underlay) as n1:
+        underlay.converge(network)
+        underlay.switch.run(["ip", "link", "set", "n2", "down"])
+        n1.aim(network)
+        four, six = n1.pairs()
+        assert (four.state, four.code, six.code) == ("down", "peer-down", "peer-down")
+        assert four.why == "neither 10.11.4.1 nor its own address 10.0.0.2 answers"
+        underlay.switch.run(["ip", "link", "set", "n2", "up"])
+        until(lambda: n1.prober.probed[0].up, what="it is up again", within=WITHIN)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_without_a_route_of_ours_it_says_where_the_kernel_sends_instead(tmp_path: Path) -> None:
+    network = Declared(tunnel="never", inside=("4",))
+    with an_underlay(tmp_path) as underlay, probing(underlay) as n1:
+        underlay.converge(network)
+        node = underlay.nodes[1]
+        node.ip("route del 10.11.4.0/22")
+        n1.aim(network)
+        (pair,) = n1.pairs()
+        assert (pair.state, pair.code) == ("down", "no-route")
+        assert pair.why == "to 10.11.4.1 the kernel has no route, declared is eth0"
+        node.ip("link add elsewhere type bridge")
+        node.ip("link set elsewhere up")
+        node.ip("route add default dev elsewhere")
+        until(
+            lambda: "sends through elsewhere" in n1.prober.probed[0].pairs[0].why,
+            what="the other way",
+            within=WITHIN,
+        )
+
+
+@pytest.mark.usefixtures("impatient")
+def test_without_the_bridge_address_it_says_so(tmp_path: Path) -> None:
+    network = Declared(tunnel="never")
+    with an_underlay(tmp_path) as underlay, probing(underlay) as n1:
+        underlay.converge(network)
+        node = underlay.nodes[1]
+        node.ip("addr flush dev obr_net")
+        n1.aim(network)
+        assert [pair.code for pair in n1.pairs()] == ["no-address", "no-address"]
+
+
+def test_a_peer_without_a_way_is_not_even_tried(tmp_path: Path) -> None:
+    network = Declared(tunnel="always", mode="ip6ip6", inside=("4",), ends=("4",))
+    with an_underlay(tmp_path) as underlay, probing(underlay) as n1:
+        node = underlay.nodes[1]
+        with node.namespace.entered():
+            node.carry_out(node.plan(underlay.document(1, network)))
+        n1.aim(network)
+        (pair,) = n1.pairs(within=1)
+        assert (pair.state, pair.code, pair.why) == ("down", "no-route", "there is no way to n2")
+
+
+def test_a_peer_that_applies_a_little_later_makes_no_noise(tmp_path: Path) -> None:
+    network = Declared(tunnel="never")
+    with an_underlay(tmp_path) as underlay, probing(underlay) as n1:
+        underlay.converge_one(1, network)
+        n1.aim(network)
+        seen = set()
+        until(lambda: n1.woken, what="it follows", within=1)
+        until(lambda: seen.update(one.down for one in n1.prober.probed) or len(seen), what="a look", within=1)
+        underlay.converge_one(2, network)
+        n1.judged()
+        assert [probed.up for probed in n1.prober.probed] == [1, 1]
+        assert seen == {0}

@@ -109,6 +109,7 @@ class Prober(threading.Thread):
                     log.exception("probing failed; it begins anew")
                     self._trials.clear()
                     self._timers.clear()
+                    self._schedule.put_off(time.monotonic())
                     echoes.close()
                     time.sleep(1)
 
@@ -147,12 +148,14 @@ class Prober(threading.Thread):
 
     def _begin(self, echoes: Echoes, standing: Standing, now: float) -> None:
         target = standing.target
-        trial = Trial(target, now, standing.fresh, standing.pair.largest)
+        trial = Trial(target, now, standing.pair.state, standing.pair.largest)
         if not target.device:
             self._note(trial, now)
         elif self._opened(echoes, target.family):
             self._trials[target.key] = trial
             self._set_timer(trial, now)
+        else:
+            self._schedule.put_off(now, target)
 
     def _opened(self, echoes: Echoes, family: int) -> bool:
         """Whether there is a socket; that there is none is a finding, and the pair stays as it is."""

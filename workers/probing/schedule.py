@@ -1,12 +1,13 @@
 """Who is tried when.
 
     new, or reached another way   at once, fresh
-    not up                        again and again, with growing pauses up to the interval
+    not up                        every few seconds; of many, more seldom
     up                            every interval; of more than SAMPLE, so many in turn
 
 Pure: the time is given, in seconds of a monotonic clock.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,8 +18,11 @@ from workers.report import MOST_PAIRS, Pair, Probed
 
 SAMPLE = 256
 """Pairs that are up of which each round tries all."""
-FIRST_PAUSE = 2.0
-"""Seconds between two trials of a pair that is not up; doubled each time."""
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 5.0
+"""Seconds between two trials of a pair that is not up; the longer it is not, the longer."""
+PER_SECOND = 32
+"""Pairs that are not up of which each second tries one more; with very many the pauses grow."""
+UNDER_WAY = math.inf
 SETTLE = 1.0
 """Seconds between two rounds at least, however often something is repaired."""
 
@@ -30,16 +34,12 @@ class Standing:
     target: Target
     pair: Pair
     due: float
-    """When it is tried next; of a pair that is up, the next round decides."""
+    """When it is tried next; of a pair that is up, the next round decides. UNDER_WAY: it is being tried."""
     failures: int = 0
 
     @property
     def up(self) -> bool:
         return self.pair.state == "up"
-
-    @property
-    def fresh(self) -> bool:
-        return self.pair.state == "pending"
 
 
 class Schedule:
@@ -53,6 +53,8 @@ class Schedule:
         self._last_round = 0.0
         self._earliest = 0.0
         """Nobody is due before."""
+        self._failing = 0
+        """Pairs that are not up, as of the last round or trial of one."""
 
     def aim(self, targets: Iterable[Target], interval: float, now: float) -> None:
         """These are all there are now; what is known of one that stays as it was is kept."""
@@ -78,9 +80,19 @@ class Schedule:
             self._last_round, self._round = now, now + self.interval
             found += self._sample()
         for standing in found:
-            standing.due = now + self.interval
-        self._earliest = min([self._round, *(one.due for one in self._pairs.values() if not one.up)])
+            standing.due = UNDER_WAY
+        rest = [one.due for one in self._pairs.values() if not one.up]
+        self._failing = len(rest)
+        self._earliest = min([self._round, *rest])
         return found
+
+    def put_off(self, now: float, *targets: Target) -> None:
+        """These, or all that are being tried, were not judged: they are tried again later."""
+        keys = [target.key for target in targets] or list(self._pairs)
+        for standing in (self._pairs[key] for key in keys):
+            if standing.due == UNDER_WAY:
+                standing.due = now + FIRST_PAUSE
+        self._earliest = min(self._earliest, now + FIRST_PAUSE)
 
     def next(self) -> float | None:
         """When somebody is due, if nothing changes before; None: nobody ever."""
@@ -118,12 +130,14 @@ class Schedule:
         known = set(self._ups)
         self._ups += [key for key, standing in self._pairs.items() if standing.up and key not in known]
         chosen, self._ups = self._ups[:SAMPLE], self._ups[SAMPLE:] + self._ups[:SAMPLE]
-        return [self._pairs[key] for key in chosen]
+        return [self._pairs[key] for key in chosen if self._pairs[key].due != UNDER_WAY]
 
     def _pause(self, standing: Standing) -> float:
         if standing.up:
             return self.interval
-        return min(FIRST_PAUSE * 2.0 ** min(standing.failures - 1, 10), self.interval)
+        crowd = self._failing / PER_SECOND
+        pause = min(FIRST_PAUSE * 1.5 ** min(standing.failures - 1, 10), LONGEST_PAUSE)
+        return min(max(pause, crowd), max(self.interval, FIRST_PAUSE))
 
 
 def _summed(network: str, family: int, group: list[Standing]) -> Probed:

@@ -6,7 +6,7 @@
 
 Pure: the time is given, in seconds of a monotonic clock. A pair that is new gets more volleys, as
 its peer may carry out the same declaration a little later; one that was up is not called down
-for a lost packet.
+for a lost packet; one that was down is only asked whether it still is.
 """
 
 from dataclasses import dataclass, field
@@ -16,12 +16,15 @@ from typing import NamedTuple
 from workers.probing.icmp import SMALLEST, Error
 from workers.probing.targets import Target
 
-FRESH_VOLLEYS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 2.5, 3.5, 4.5)
-"""Seconds from the start of a trial of a pair that was never tried."""
-VOLLEYS = (0.0, 0.02, 0.04, 0.5, 1.0)
-"""Of one that was. The first ones together measure the loss."""
+VOLLEYS = {
+    "pending": (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 2.5, 3.5, 4.5),
+    "up": (0.0, 0.02, 0.04, 0.5, 1.0),
+    "mtu": (0.0, 0.02, 0.04, 0.5, 1.0),
+    "down": (0.0, 0.3),
+}
+"""Seconds from the start of a trial, by how the pair stood before."""
 MEASURED = 3
-"""Volleys of which all small echoes came back are enough to call it up."""
+"""Volleys that measure the loss of a pair that was reached before; full echoes go with the first one."""
 PATIENCE = 1.0
 """Seconds to wait for the last echoes."""
 LADDER = 16
@@ -46,7 +49,8 @@ class Echo(NamedTuple):
 class Trial:
     target: Target
     start: float
-    fresh: bool
+    before: str = "pending"
+    """How the pair stood."""
     largest: int = 0
     """The largest packet that passed the last time; 0: not known."""
     sent: int = 0
@@ -87,8 +91,8 @@ class Trial:
 
     @property
     def loss(self) -> float:
-        """Of the small echoes. What a fresh pair lost before its peer was ready does not count."""
-        if self.fresh and self.reached:
+        """Of the small echoes. What was lost before the peer was reached at all does not count."""
+        if self.reached and not self._measures:
             return 0.0
         return round(1 - len(self.trips) / self.sent, 3) if self.sent else 0.0
 
@@ -139,14 +143,19 @@ class Trial:
         """Whether it is clear how the pair stands."""
         if self.up:
             measured = self._volleys >= MEASURED and len(self.trips) == self.sent
-            return self.fresh or measured or now >= self._deadline
+            return measured or not self._measures or now >= self._deadline
         if now < self._deadline or not self.reached:
             return now >= self._deadline
         return now >= self._ladder_ends and self._lost - self.best <= 1
 
     @property
+    def _measures(self) -> bool:
+        """It was reached before: now its loss counts."""
+        return self.before in ("up", "mtu")
+
+    @property
     def _offsets(self) -> tuple[float, ...]:
-        return FRESH_VOLLEYS if self.fresh else VOLLEYS
+        return VOLLEYS[self.before]
 
     @property
     def _deadline(self) -> float:
@@ -162,10 +171,11 @@ class Trial:
         self.refused = 0
         self.sent += 1
         echoes = [self._echo(self.small)]
-        if not self.up and (self.fresh or self._volleys not in range(2, MEASURED + 1)):
+        if not self.up and not (self._measures and 1 < self._volleys <= MEASURED):
             known = (self.largest, self.largest + 1) if self.largest else ()
             echoes += [self._echo(size) for size in (self.target.size, *known) if size > self.small]
-        if self.target.underlay and not self.reached and now - self.start >= ASKED_AFTER:
+        silent = self.before == "down" or now - self.start >= ASKED_AFTER
+        if self.target.underlay and silent and not self.reached:
             echoes.append(Echo(self.target.underlay, "", self.small))
         return echoes
 

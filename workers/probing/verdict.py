@@ -20,7 +20,6 @@ from workers.probing.trial import Trial
 from workers.report import Pair
 
 REFUSED_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.ENETDOWN)
-REFUSED_SOURCE = (errno.EINVAL, errno.EADDRNOTAVAIL, errno.ENODEV)
 CARRIERS = {
     "ipip": "IP protocol 4",
     "sit": "IP protocol 41",
@@ -39,6 +38,8 @@ class Path:
     device: str = ""
     """Empty: it has no route."""
     via: str = ""
+    own: bool = True
+    """This node has the source address."""
 
 
 def pair(trial: Trial, path: Path | None, at: float) -> Pair:
@@ -88,12 +89,11 @@ def _lost(trial: Trial, path: Path | None) -> Reason:
             f"there is no way to {target.peer}",
             "See what the node reports about its route",
         )
-    if trial.refused in REFUSED_SOURCE:
-        said = os.strerror(trial.refused)
+    if path and not path.own:
         return (
             "no-address",
-            f"packets from {target.source} cannot be sent ({said})",
-            "See whether the bridge has its address on this node",
+            f"this node does not have the address {target.source}",
+            "See what the node reports about its bridge",
         )
     if trial.refused in REFUSED_ROUTE or (path and path.device != target.device):
         return _no_route(trial, path)
