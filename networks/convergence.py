@@ -69,11 +69,9 @@ class NodeState:
         """What concerns this network, or the node as a whole."""
         return [finding for finding in self.findings if finding["network"] in ("", network)]
 
-    def problems_of(self, network: str | None = None) -> list[dict[str, str]]:
-        """Findings, and pairs that fail, in their shape: of all networks, or what concerns this one."""
-        if network is None:
-            return self.findings + _failures(self.probes)
-        return self.findings_of(network) + _failures(self.probes_of(network))
+    def failures_of(self, network: str | None = None) -> list[dict[str, str]]:
+        """Pairs that fail, in the shape of findings, and with the peer: of all networks, or of this one."""
+        return _failures(self.probes if network is None else self.probes_of(network))
 
     @property
     def probes(self) -> list[Summary]:
@@ -108,6 +106,7 @@ def _failures(probes: list[Summary]) -> list[dict[str, str]]:
         {
             "code": pair["code"],
             "network": summary["network"],
+            "peer": pair["peer"],
             "subject": f"packets to {pair['peer']} over IPv{summary['family']}",
             "why": pair["why"],
             "remedy": pair["remedy"],

@@ -32,6 +32,19 @@ class PairState:
     code: str
     why: str
     remedy: str
+    way: str
+    """The route or tunnel it takes."""
+
+    @property
+    def sentence(self) -> str:
+        """How it stands, for people."""
+        words = {
+            "up": f"full packets of {self.largest} bytes cross in {self.rtt:.3f} ms",
+            "mtu": f"packets of up to {self.largest} bytes cross, larger ones do not",
+            "down": "nothing crosses",
+            "pending": "not known yet",
+        }
+        return f"{self.source} to {self.peer} over IPv{self.family}: {words[self.state]}"
 
     @classmethod
     def of(cls, source: str, said: Mapping[str, Any]) -> "PairState":
@@ -54,6 +67,13 @@ class Cell:
         """The one that stands worst; of equals the slower."""
         ranked = sorted(self.pairs, key=lambda one: (WORST_FIRST.index(one.state), -one.rtt))
         return ranked[0] if ranked else None
+
+    @property
+    def sentence(self) -> str:
+        """How its pairs stand, for people."""
+        if not self.pairs:
+            return f"{self.source} has told nothing about {self.peer}"
+        return "; ".join(pair.sentence for pair in self.pairs)
 
     @property
     def state(self) -> str:

@@ -1,6 +1,6 @@
 """What somebody should look at: what nodes found, nodes that nobody hears of, segments that are full."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from networks.convergence import NodeState
@@ -25,6 +25,7 @@ def of_nodes(states: Iterable[NodeState], network: str | None = None) -> list[Tr
     for state in states:
         if state.status == "silent":
             found.append(_silent(state.node))
+        findings = state.findings if network is None else state.findings_of(network)
         found += [
             Trouble(
                 state.node,
@@ -33,9 +34,24 @@ def of_nodes(states: Iterable[NodeState], network: str | None = None) -> list[Tr
                 finding["remedy"],
                 retry=bool(state.refused) and finding["code"] == "rolled-back",
             )
-            for finding in state.problems_of(network)
+            for finding in findings
         ]
     return found
+
+
+def of_pairs(states: Sequence[NodeState], network: str | None = None) -> list[Trouble]:
+    """Pairs of nodes between which packets are lost; a peer that does not stand well itself is said so."""
+    words = {state.node.name: state.status for state in states}
+    return [
+        Trouble(
+            state.node,
+            failure["network"],
+            f"{failure['subject']}: {failure['why']}{_excuse(failure['peer'], words)}",
+            failure["remedy"],
+        )
+        for state in states
+        for failure in state.failures_of(network)
+    ]
 
 
 def of_parts(parts: Iterable[Fullness]) -> list[Trouble]:
@@ -51,6 +67,11 @@ def of_parts(parts: Iterable[Fullness]) -> list[Trouble]:
         for part in parts
         if part.nearly_full
     ]
+
+
+def _excuse(peer: str, words: Mapping[str, str]) -> str:
+    word = words.get(peer, "")
+    return f" ({peer} is {word})" if word in ("new", "silent", "converging", "problem") else ""
 
 
 def _silent(node: Node) -> Trouble:

@@ -90,6 +90,8 @@ class Pair:
     """Why it is not up, short and stable: ``no-route``, ``blocked``, ``mtu``, ``peer-down`` ..."""
     why: str = ""
     remedy: str = ""
+    way: str = ""
+    """How packets get there: ``eth0 via 192.0.2.2`` or ``tunnel na_gre to 192.0.2.2``."""
 
 
 @dataclass(frozen=True, slots=True)

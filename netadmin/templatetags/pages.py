@@ -34,6 +34,9 @@ GLYPHS = {
     "waiting": "○",
     "off": "–",
     "full": "▲",
+    "down": "✕",
+    "pending": "◐",
+    "unknown": "?",
 }
 """Beside the word, so that colour is never the only sign."""
 
@@ -55,6 +58,25 @@ def status(word: str) -> SafeString:
     return format_html(
         '<span class="status is-{}"><span aria-hidden="true">{}</span> {}</span>', word, GLYPHS[word], word
     )
+
+
+@register.simple_tag
+def pair_sign(cell: Any) -> SafeString:
+    """A field of the matrix of pairs: sign, and the number that matters."""
+    worst = cell.worst
+    numbers = {"up": f"{worst.rtt:.2f}", "mtu": str(worst.largest)} if worst else {}
+    return format_html(
+        '<span aria-hidden="true">{}</span> <span class="value">{}</span><span class="spoken"> {}</span>',
+        GLYPHS[cell.state],
+        numbers.get(cell.state, worst.code if worst else ""),
+        cell.state,
+    )
+
+
+@register.simple_tag
+def percent(share: float) -> str:
+    """0.333 as 33%."""
+    return f"{100 * share:.0f}%"
 
 
 @register.filter

@@ -36,6 +36,7 @@ class PairSerializer(serializers.Serializer[Any]):
     code = serializers.CharField(help_text="Why it is not up: no-route, blocked, mtu, peer-down ...")
     why = serializers.CharField()
     remedy = serializers.CharField()
+    way = serializers.CharField(help_text="The route or tunnel it takes.")
 
 
 class ProbesView(generics.GenericAPIView[Any]):

@@ -7,7 +7,8 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 
 from netadmin.pages import PageRequest, live, page, part_of
-from networks import convergence, fullness
+from networks import convergence, fullness, pairs
+from networks.convergence import NetworkState
 from networks.models import BUILT_IN, Network
 from networks.pages.rows import Row
 from networks.troubles import of_nodes, of_parts
@@ -15,6 +16,8 @@ from nodes.models import Event, Report
 
 ALLOCATIONS = 25
 EVENTS = 20
+LARGEST_MATRIX = 30
+"""Nodes up to which every pair is shown; of more, those that are not up."""
 
 
 @page()
@@ -59,7 +62,23 @@ def _standing(request: PageRequest, network: Network) -> dict[str, Any]:
         "troubles": of_nodes(state.nodes, network.name)
         + of_parts(part for row in rows for part in row.parts),
         "allocations": part_of(request, allocations, ALLOCATIONS, "addresses"),
+        **_probes(request, state),
         "events": Event.objects.filter(kind="network", name=network.name)[:EVENTS],
+    }
+
+
+def _probes(request: PageRequest, state: NetworkState) -> dict[str, Any]:
+    """What crosses between its nodes, and the two of which more is asked."""
+    if not state.probes["peers"]:
+        return {"pairs": None}
+    nodes = [member.node for member in state.nodes]
+    found = pairs.of_network(state.network, nodes)
+    ends = {request.GET.get("from"), request.GET.get("to")}
+    return {
+        "pairs": found,
+        "matrix": pairs.matrix(nodes, found) if len(nodes) <= LARGEST_MATRIX else None,
+        "failing": part_of(request, [pair for pair in found if pair.code], parameter="pairs"),
+        "chosen_pairs": [pair for pair in found if {pair.source, pair.peer} == ends],
     }
 
 

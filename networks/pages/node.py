@@ -16,7 +16,7 @@ from networks import convergence, fullness, membership
 from networks.forms import GoingForm, NodeForm
 from networks.models import Network
 from networks.pages.rows import Row
-from networks.troubles import of_nodes, of_parts
+from networks.troubles import of_nodes, of_pairs, of_parts
 from nodes import tokens, worker_conf
 from nodes.models import Cluster, Event, Node, Report
 
@@ -63,7 +63,9 @@ def _standing(node: Node) -> dict[str, Any]:
         "state": state,
         "report": Report.objects.filter(node=node).first(),
         "rows": rows,
-        "troubles": of_nodes([state]) + of_parts(part for row in rows for part in row.parts),
+        "troubles": of_nodes([state])
+        + of_pairs([state])
+        + of_parts(part for row in rows for part in row.parts),
         "events": Event.objects.filter(kind="node", name=node.name)[:EVENTS],
     }
 

@@ -122,7 +122,7 @@ class Schedule:
         held = before.get(target.key)
         if held is not None and held.target == target:
             return held
-        return Standing(target, Pair(target.peer, "pending"), now)
+        return Standing(target, Pair(target.peer, "pending", way=target.way), now)
 
     def _sample(self) -> list[Standing]:
         """The next ones that are up, in turn."""

@@ -41,6 +41,17 @@ class Target:
     def key(self) -> Key:
         return (self.network, self.family, self.peer)
 
+    @property
+    def way(self) -> str:
+        """In words, for people."""
+        if not self.device:
+            return ""
+        return (
+            f"tunnel {self.device} to {self.underlay}"
+            if self.tunnel
+            else f"{self.device} via {self.underlay}"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Ground:

@@ -61,6 +61,7 @@ def pair(trial: Trial, path: Path | None, at: float) -> Pair:
         code=code,
         why=why,
         remedy=remedy,
+        way=trial.target.way,
     )
 
 

@@ -291,9 +291,14 @@ def _problems(states: Iterable[NetworkState], name: str | None) -> list[tuple[st
     """(node, network, sentence) of what somebody should look at."""
     members = {member.node.name: member for state in states for member in state.nodes}
     full = [part for part in fullness.wherever_leases_are() if name in (None, part.network.name)]
+    found = (
+        *troubles.of_nodes(members.values(), name),
+        *troubles.of_pairs(list(members.values()), name),
+        *troubles.of_parts(full),
+    )
     return [
         (trouble.node.name, trouble.network or "-", f"{trouble.sentence}. {trouble.remedy}")
-        for trouble in (*troubles.of_nodes(members.values(), name), *troubles.of_parts(full))
+        for trouble in found
     ]
 
 
@@ -320,7 +325,7 @@ def _status_json(
             "problems": [
                 {"node": member.node.name, **finding}
                 for member in state.nodes
-                for finding in member.problems_of(network.name)
+                for finding in (*member.findings_of(network.name), *member.failures_of(network.name))
             ],
         }
         if addresses is not None:
