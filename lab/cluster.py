@@ -123,7 +123,8 @@ class Cluster:
         self.api.delete(f"networks/{name}/?force=true")
 
     def converged(self, *names: str, within: float) -> None:
-        """Wait until every node in scope of these networks carries out the current version."""
+        """Wait until every node in scope of these networks carries out the current version, and packets
+        cross between all of them."""
 
         def behind() -> dict[str, Any]:
             self.check()
@@ -131,6 +132,17 @@ class Cluster:
             return {name: c for name, c in shown.items() if c["converged"] < c["nodes"] or not c["nodes"]}
 
         until_empty(behind, what=f"{', '.join(names)} converged", within=within)
+
+    def probed(self, name: str, state: str, *, within: float) -> list[dict[str, Any]]:
+        """Wait until every pair of a network's nodes stands so; the pairs as the API tells them."""
+
+        def others() -> list[Any]:
+            self.check()
+            pairs = self.api.get(f"networks/{name}/probes/?page_size=1000")["results"]
+            return [pair for pair in pairs if pair["state"] != state] if pairs else ["nothing is told yet"]
+
+        until_empty(others, what=f"all pairs of {name} are {state}", within=within)
+        return list(self.api.get(f"networks/{name}/probes/?page_size=1000")["results"])
 
     def current(self) -> set[str]:
         """Names of the nodes that carry out the version that is declared now."""

@@ -21,7 +21,7 @@ from networks.declaration import Declaration, EveryNode
 from networks.models import Allocation, Learnt, Network, State, Type
 from nodes.models import Node, Operation, Question
 from workers.planned import Count, Planned, Risk, Step
-from workers.report import Finding, Interface, Lease, Report
+from workers.report import PAIR_STATES, Finding, Interface, Lease, Pair, Probed, Report
 
 CAST = {"vera": roles.VIEWER, "oscar": roles.OPERATOR, "ada": roles.ADMIN}
 IN_SCOPE = ("n1", "n2", "n3")
@@ -101,6 +101,34 @@ def a_finding(
     remedy: str = "Remove it",
 ) -> Finding:
     return Finding(code, network, subject, why, remedy)
+
+
+def a_pair(peer: str = "n2", state: str = "up", **fields: Any) -> Pair:
+    """A pair as a node tells it; one that is not up says why."""
+    usual: dict[str, Any] = {
+        "up": {"rtt": 0.125, "largest": 1500},
+        "mtu": {
+            "rtt": 0.125,
+            "largest": 1364,
+            "code": "mtu",
+            "why": "1500 are lost",
+            "remedy": "Declare mtu=1364",
+        },
+        "down": {
+            "loss": 1.0,
+            "code": "blocked",
+            "why": "nothing comes back",
+            "remedy": "Declare tunnel=always",
+        },
+        "pending": {"at": 0.0},
+    }[state]
+    return Pair(peer, state, **{"at": 1_800_000_000.0, "way": "eth0 via 192.0.2.2", **usual, **fields})
+
+
+def probed(*pairs: Pair, network: str = "backend1", family: int = 4) -> Probed:
+    """What a node's probes of a network found."""
+    counts = {state: sum(pair.state == state for pair in pairs) for state in PAIR_STATES}
+    return Probed(network, family, len(pairs), **counts, size=1500, rtt=0.125, pairs=pairs)
 
 
 def a_report(node: str = "n1", **fields: Any) -> Report:

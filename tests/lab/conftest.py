@@ -44,17 +44,20 @@ class Declare(Protocol):
 
 
 @pytest.fixture
-def declare(cluster: Cluster) -> Iterator[Declare]:
-    """Declares a network and waits until every node has built it.
-
-    Behind the test all containers are detached and all networks withdrawn.
-    """
+def declare(cluster: Cluster, withdrawn: None) -> Declare:
+    """Declares a network and waits until packets cross between all nodes."""
 
     def declare(name: str, **fields: Any) -> None:
         cluster.declare(name, **fields)
         cluster.converged(name, within=CONVERGED_WITHIN)
 
-    yield declare
+    return declare
+
+
+@pytest.fixture
+def withdrawn(cluster: Cluster) -> Iterator[None]:
+    """Behind the test all containers are detached and all networks withdrawn."""
+    yield
     for container in list(cluster.containers):
         cluster.detach(container)
     for network in cluster.api.get("networks/")["results"]:

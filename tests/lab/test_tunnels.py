@@ -17,6 +17,8 @@ from lab.topology import IPV6, flat, racks
 from tests.lab.conftest import CONVERGED_WITHIN, Declare
 
 NET4, NET6 = "10.11.0.0/16", "fd00:11::/48"
+PROBED_WITHIN = 15.0
+"""Seconds until a new pair between which packets are lost is called so."""
 ICMP = {4: 28, 6: 48}
 """Bytes of the IP and ICMP headers."""
 
@@ -112,8 +114,14 @@ def test_a_policy_is_changed_under_way_and_no_packet_is_lost(cluster: Cluster, d
 
 
 @filtering
-def test_only_always_crosses_a_filtering_underlay(cluster: Cluster, declare: Declare) -> None:
-    declare("backend1", **_network(tunnel="auto"))
+def test_only_always_crosses_a_filtering_underlay(cluster: Cluster, withdrawn: None) -> None:
+    cluster.declare("backend1", **_network(tunnel="auto"))
+    for pair in cluster.probed("backend1", "down", within=PROBED_WITHIN):
+        assert pair["code"] == "blocked"
+        assert pair["why"].startswith(f"{pair['peer']} answers at 192.0.2.")
+        assert "declare tunnel=always" in pair["remedy"]
+    shown = cluster.api.get("networks/backend1/")
+    assert (shown["status"], shown["convergence"]) == ("cut", {"nodes": 2, "converged": 0})
     a, b = cluster.container("n1", "backend1"), cluster.container("n2", "backend1")
     assert _wrapped(cluster.nodes["n1"]) == set()
     assert cluster.ping(a, b).received == 0
@@ -121,6 +129,10 @@ def test_only_always_crosses_a_filtering_underlay(cluster: Cluster, declare: Dec
     cluster.converged("backend1", within=CONVERGED_WITHIN)
     assert _wrapped(cluster.nodes["n1"]) == {"10.11.4.0/22"}
     assert cluster.ping(a, b).lost == 0
+    assert cluster.api.get("networks/backend1/")["status"] == "up"
+    for name in cluster.nodes:
+        probed = cluster.api.get(f"events/?kind=node&verb=probed&name={name}")["results"]
+        assert len(probed) == 2, "it went down, and it came up"
 
 
 @ipv6_only
@@ -134,9 +146,15 @@ def test_both_families_cross_an_underlay_without_ipv4(cluster: Cluster, declare:
 
 
 @narrow
-def test_a_declared_mtu_fits_a_narrow_underlay(cluster: Cluster, declare: Declare) -> None:
+def test_a_declared_mtu_fits_a_narrow_underlay(cluster: Cluster, withdrawn: None) -> None:
     """What a node computes from its own interface is too large for the middle."""
-    declare("backend1", **_network(tunnel="auto"))
+    cluster.declare("backend1", **_network(tunnel="auto"))
+    for pair in cluster.probed("backend1", "mtu", within=PROBED_WITHIN):
+        assert pair["largest"] == 1400 - 36
+        assert "declare mtu=1364" in pair["remedy"]
+    assert cluster.api.get("networks/backend1/")["status"] == "mtu"
+    shown = cluster.control.manage("net", "status", "--verbose", "--name", "backend1")
+    assert "n1         -         mtu 1364" in shown
     a, b = cluster.container("n1", "backend1"), cluster.container("n2", "backend1")
     assert _crosses(a, b, 1300)
     assert not _crosses(a, b, _mtu(cluster.nodes["n1"], "obr_backend1"))
