@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
 from netaddr import IPAddress, valid_ipv4, valid_ipv6
 
 from networks import mtu
@@ -119,13 +118,13 @@ def underlay_texts(texts: Iterable[str]) -> list[str]:
 
 def render_peers(network: Network) -> None:
     """Render the network's shared part into its row: peers and MTU; one query."""
-    if not network.is_segmented or not network.network:
+    if not network.has_peers or not network.network:
         network.peers_digest, network.peers_body, network.carries = "", "", None
         return
     rows = list(_members(network))
     body = wire.canonical([_peer(row) for row in rows])
     network.peers_digest, network.peers_body = wire.digest(body), body.decode()
-    network.carries = _carries(network, rows)
+    network.carries = _carries(network, rows) if network.is_segmented else None
 
 
 def resized(network: Network) -> bool:
@@ -133,10 +132,13 @@ def resized(network: Network) -> bool:
     return network.is_segmented and network.carries != _carries(network, _members(network))
 
 
-def _members(network: Network) -> QuerySet[Segment]:
-    """The segments that nodes hold."""
-    rows = network.segments.exclude(node=None).exclude(subnet="")
-    return rows.select_related("node").order_by("node__position")
+def _members(network: Network) -> Iterable[Segment]:
+    """The segments that nodes hold; of a network that is not cut, all nodes in scope with their overrides."""
+    rows = network.segments.exclude(node=None).select_related("node").order_by("node__position")
+    if network.is_segmented:
+        return rows.exclude(subnet="")
+    held = {row.node_id: row for row in rows}
+    return [held.get(node.pk) or Segment(network=network, node=node) for node in network.scope()]
 
 
 def _carries(network: Network, rows: Iterable[Segment]) -> int | None:

@@ -8,13 +8,13 @@ import socket
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Max
+from django.db.models import F, Max, Q, QuerySet
 
 from netadmin.problems import Conflict, Fault, InUse, Problem
 from networks import desired, rules, segments
 from networks.declare import require_version
 from networks.lookups import the_node
-from networks.models import Network
+from networks.models import Network, Type
 from nodes import brokeraccess, events, wakeup
 from nodes.models import Cluster, Node, Report
 
@@ -70,7 +70,7 @@ def change(name: str, *, by: str, expected: int | None = None, **fields: Any) ->
     node.version += 1
     node.save(update_fields=[*fields, "version"])
     events.record(by, "changed", "node", name, before=before, after=after)
-    _follow(Network.objects.filter(segments__node=node))
+    _follow(_of_node(node))
     return Node.objects.get(pk=node.pk)
 
 
@@ -92,7 +92,7 @@ def remove(name: str, *, by: str, expected: int | None = None, force: bool = Fal
                 "Stop what uses them, or force it",
             )
         )
-    touched = list(Network.objects.filter(segments__node=node).distinct())
+    touched = list(_of_node(node))
     before = describe(node)
     segments.release(segments.of_node(node))
     node.delete()
@@ -164,6 +164,12 @@ def _address_faults(node: Node) -> list[Fault]:
             )
         )
     return faults
+
+
+def _of_node(node: Node) -> "QuerySet[Network]":
+    """The networks whose nodes are told of this one."""
+    in_scope = Q(every_node=True) | Q(nodes=node)
+    return Network.objects.filter(Q(segments__node=node) | in_scope & Q(type=Type.WEAVE)).distinct()
 
 
 def _follow(touched: Any) -> None:

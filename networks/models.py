@@ -147,6 +147,11 @@ class Network(models.Model):
         return self.type == Type.ROUTED_BRIDGE
 
     @property
+    def has_peers(self) -> bool:
+        """Whether its nodes are told of each other."""
+        return self.type in (Type.ROUTED_BRIDGE, Type.WEAVE)
+
+    @property
     def grid(self) -> addressing.Grid:
         """How the network is cut into segments."""
         cidrs = self.cidrs

@@ -55,7 +55,7 @@ def check(network: Network, around: Surroundings) -> list[Fault]:
     if faults:
         return faults
     faults += [*_network(network), *_device(network, around), *_tables(network), *_mtu(network)]
-    faults += [*_texts(network), *_numbers(network), *_template(network, around)]
+    faults += [*_texts(network), *_numbers(network), *_template(network, around), *_weave(network, around)]
     faults += _overrides(network, around)
     if any(fault.field in ("network", "ips_per_node", "mask_per_node") for fault in faults):
         return faults
@@ -223,6 +223,22 @@ def _plugins(needed: Iterable[str], around: Surroundings) -> Iterator[Fault]:
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
+
+
+def _weave(network: Network, around: Surroundings) -> Iterator[Fault]:
+    """A node has one weave router, with one range of IPv4."""
+    if network.type != Type.WEAVE:
+        return
+    if len(network.network.split()) > 1 or ":" in network.network:
+        yield Fault("network", network.network, "is not one IPv4 CIDR, and weave knows no other", "Give one")
+    for other in around.others:
+        if other.type == Type.WEAVE:
+            yield Fault(
+                "type",
+                network.type,
+                f"network {other.name} is of this type, and a node has one weave router",
+                f"Use {other.name}, or another type",
+            )
 
 
 def _tables(network: Network) -> Iterator[Fault]:

@@ -68,6 +68,21 @@ def bridge(name: str = "local1", cidr: str = "10.10.10.0/24", **values: Any) -> 
     return _network(name, {"type": "bridge", "ranges": (cidr,), "subnets": (cidr,), "tables": (), **values})
 
 
+def weave(*peers: Peer, name: str = "weave1", cidr: str = "10.32.0.0/12", **values: Any) -> DesiredNetwork:
+    return _network(
+        name,
+        {
+            "type": "weave",
+            "ranges": (cidr,),
+            "subnets": (cidr,),
+            "device": "",
+            "tables": (),
+            "peers": peers or (peer(1), peer(2), peer(3)),
+            **values,
+        },
+    )
+
+
 def cni(template: str, name: str = "direct", **values: Any) -> DesiredNetwork:
     """A network of the operator's own plugins."""
     return _network(

@@ -4,7 +4,7 @@
 
 Routes go in batches, everything else one by one. A change that is refused becomes a
 finding with the kernel's own sentence; what needs its device is skipped, since the first
-finding says it all; the rest goes on. No process is started.
+finding says it all; the rest goes on. No process is started, but for the weave router.
 """
 
 import errno
@@ -13,8 +13,10 @@ from functools import cache
 from itertools import groupby
 
 from workers.changes import Change, Plan, Verb
-from workers.cni import directory
+from workers.cni import directory, router
 from workers.cni.confs import Conf
+from workers.cni.router import WeaveError
+from workers.cni.weave import PluginLink, Router
 from workers.kernel import addresses, links, routes, tunnels
 from workers.kernel.addresses import Address
 from workers.kernel.door import Kernel
@@ -58,13 +60,13 @@ def _each(changes: Iterable[Change], kernel: Kernel) -> list[Refusal]:
     for change in changes:
         try:
             _carry_out(change, kernel)
-        except (OSError, NftError) as error:
+        except (OSError, NftError, WeaveError) as error:
             refusals.append((change, error))
     return refusals
 
 
 def _carry_out(change: Change, kernel: Kernel) -> None:
-    """One change that is not a route; raises OSError or NftError."""
+    """One change that is not a route; raises OSError, NftError or WeaveError."""
     removing = change.verb is Verb.REMOVE
     match change.object:
         case Bridge() as bridge:
@@ -87,6 +89,12 @@ def _carry_out(change: Change, kernel: Kernel) -> None:
             directory.remove(conf.path)
         case Conf() as conf:
             directory.write(conf.path, conf.content)
+        case PluginLink() as plugin:
+            router.link(plugin.path, plugin.target)
+        case Router() if removing:
+            router.reset()
+        case Router() as wanted:
+            router.follow(wanted, change.was) if isinstance(change.was, Router) else router.launch(wanted)
         case other:
             raise TypeError(f"{other}: a kind that apply does not know; add it here and to plan.KINDS")
 

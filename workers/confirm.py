@@ -28,13 +28,14 @@ from workers import files, reach, rollback, standing, wire
 from workers.cache import Cache, CacheError
 from workers.changes import Plan
 from workers.cni.confs import Conf
+from workers.cni.weave import PluginLink, Router
 from workers.config import Settings
 from workers.desired import Desired, emptied
 from workers.document import Document
 from workers.standing import Standing
 
-HARMLESS = (Conf,)
-"""Kinds that cannot cut a node off: nobody but a container runtime reads them."""
+HARMLESS = (Conf, PluginLink, Router)
+"""Kinds that cannot cut a node off: only containers live by them."""
 
 log = logging.getLogger("netadmin.confirm")
 

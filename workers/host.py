@@ -47,6 +47,29 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Weave:
+    """The weave router of a node and what belongs to it, as a look found them."""
+
+    running: bool = False
+    version: str = ""
+    nickname: str = ""
+    range: str = ""
+    """The CIDR that it hands addresses out of."""
+    targets: tuple[str, ...] = ()
+    """Addresses of the peers that it was told to look for, sorted."""
+    connections: Mapping[str, str] = field(default_factory=dict)
+    """State of the best connection by address of the other end."""
+    trouble: str = ""
+    """Why it is not known whether one runs; empty: it is known."""
+    script: str = ""
+    """Path of the program ``weave``; empty: not installed."""
+    plugins: str = ""
+    """The node's plugin directory."""
+    origin: frozenset[str] = frozenset()
+    """The plugins of weave that are where ``weave setup`` puts them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
     """One node's links by name, routing tables by name, and other people's CNI files."""
 
@@ -58,6 +81,8 @@ class Host:
     """Whether the kernel speaks IPv6 at all."""
     rp_filter: int = 0
     """Reverse path filter of all devices (net.ipv4.conf.all.rp_filter)."""
+    weave: Weave | None = None
+    """None: nobody needed to look."""
 
     def underlay_mtu(self, addresses: Iterable[str]) -> int:
         """MTU of the link that holds the first of the node's own addresses that any link holds."""

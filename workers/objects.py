@@ -1,6 +1,7 @@
 """The objects of all kinds that a document asks of a node.
 
-    Document, Host, Settings -> Bridge, Tunnel, Up, Sysctl, Address, Firewall, Route, Conf; findings
+    Document, Host, Settings -> Bridge, Tunnel, Up, Sysctl, Address, Firewall, Route, Conf,
+                                Router, PluginLink; findings
 
 Pure. A network whose bridge cannot be had is left out and named in a finding. Tunnels belong
 to the node: one device serves all its networks.
@@ -9,7 +10,7 @@ to the node: one device serves all its networks.
 from collections.abc import Iterable, Sequence
 
 from workers.changes import Owned
-from workers.cni import confs, templates
+from workers.cni import confs, templates, weave
 from workers.cni.templates import TemplateError
 from workers.config import Settings
 from workers.document import DesiredNetwork, Document
@@ -49,15 +50,17 @@ def wanted(document: Document, host: Host, settings: Settings) -> tuple[list[Own
     guard = firewall.guard(used, built, host)
     objects += firewall.wanted(settings.nft_table, built, document.ranges, guard)
     findings += _doubtful_switches(used, host)
-    loopbacks = [network for network in document.networks if network.type == "loopback"]
-    objects += [_conf(network, document, settings, DEFAULT_MTU) for network in loopbacks]
+    plain = [network for network in document.networks if network.type in ("loopback", weave.TYPE)]
+    objects += [_conf(network, document, settings, DEFAULT_MTU) for network in plain]
     others = [network for network in document.networks if network.type == "cni"]
     for network in others:
         try:
             objects.append(_listed(network, document, host, settings))
         except TemplateError as error:
             findings.append(_not_filled(network, error))
-    return objects, findings + _same_names([*built, *loopbacks, *others], host)
+    routers, unwell = weave.wanted(document, host)
+    objects += routers
+    return objects, [*findings, *unwell, *_same_names([*built, *plain, *others], host)]
 
 
 def conf_directory(document: Document | None, settings: Settings) -> str:

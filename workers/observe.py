@@ -10,8 +10,9 @@ import errno
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from workers.changes import Owned
-from workers.cni import confs, directory
+from workers.changes import Foreign, Owned
+from workers.cni import confs, directory, plugins, router, weave
+from workers.cni.weave import PluginLink
 from workers.config import Settings
 from workers.document import Document
 from workers.host import Held, Host, Link
@@ -63,6 +64,8 @@ def observe(document: Document | None, settings: Settings, kernel: Kernel) -> Ob
         conf.path: conf.network for conf, is_ours in files if not is_ours and conf.path.startswith(beside)
     }
     host = _host(settings, kernel, others)
+    if weave.is_looked_for(document, host):
+        host = replace(host, weave=router.look(plugins.directory(settings, document)))
     desired = wanted(document, host, settings)[0] if document else []
     present = _routes(settings, kernel, host)
     held = _addresses(host)
@@ -74,7 +77,10 @@ def observe(document: Document | None, settings: Settings, kernel: Kernel) -> Ob
         *_firewall(desired, settings, kernel),
         *present,
         *(conf for conf, is_ours in files if is_ours),
+        *weave.ours(host.weave),
     ]
+    plugin_links = [one for one in desired if isinstance(one, PluginLink)]
+    ours += [one for one in plugin_links if router.reaches(one.path)]
     keys = {one.key for one in desired}
     foreign: list[Owned] = [
         *(links.foreign(link) for link in host.links.values() if not _is_ours(link)),
@@ -82,6 +88,7 @@ def observe(document: Document | None, settings: Settings, kernel: Kernel) -> Ob
         *(one for one in held if one.protocol != settings.protocol),
         *_routes_in_the_way(desired, present, settings, kernel, host),
         *(confs.foreign(conf) for conf, is_ours in files if not is_ours),
+        *(Foreign(one.key, f"file {one.path}") for one in plugin_links if router.reaches(one.path) is False),
     ]
     return Observed(ours, [one for one in foreign if one.key in keys], host)
 

@@ -15,6 +15,7 @@ from collections.abc import Hashable, Iterable
 
 from workers.changes import Change, Owned, Plan, Verb
 from workers.cni.confs import Conf
+from workers.cni.weave import PluginLink, Router
 from workers.kernel.addresses import Address
 from workers.kernel.firewall import Firewall
 from workers.kernel.links import Bridge, Up
@@ -23,9 +24,10 @@ from workers.kernel.sysctls import Sysctl
 from workers.kernel.tunnels import Tunnel
 from workers.report import Finding
 
-KINDS = (Bridge, Tunnel, Sysctl, Up, Address, Firewall, Route, Conf)
+KINDS = (Bridge, Tunnel, Sysctl, Up, Address, Firewall, Route, Conf, PluginLink, Router)
 """The order of apply. A link is made down and its switches are set before it is up; a tunnel is up
-and guarded before a route uses it; a file appears when its bridge works."""
+and guarded before a route uses it; a file appears when its bridge works. The weave router may take
+minutes, so it comes last."""
 DEVICES = (Bridge, Tunnel)
 
 Objects = dict[Hashable, Owned]

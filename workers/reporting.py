@@ -9,9 +9,10 @@ from typing import Any
 
 from workers import VERSION
 from workers.changes import Change
-from workers.cni import plugins
+from workers.cni import plugins, weave
 from workers.config import Settings
 from workers.desired import Desired
+from workers.host import Host
 from workers.objects import conf_directory
 from workers.reconcile import Outcome
 from workers.report import Finding, Lease, Probed, Report
@@ -43,7 +44,7 @@ def report(
         routes=observed.routes,
         leases=leases,
         files=observed.files,
-        capabilities=capabilities,
+        capabilities=capabilities | _router(observed.host),
         milliseconds=outcome.milliseconds,
         probes=probes,
         refused=desired.refused,
@@ -112,6 +113,10 @@ def _outcome(desired: Desired, outcome: Outcome) -> str:
     if desired.refused:
         return "rolled-back"
     return "applied" if outcome.changes else "unchanged"
+
+
+def _router(host: Host) -> dict[str, str]:
+    return {"weave": weave.summary(host.weave)} if host.weave else {}
 
 
 def _capabilities(settings: Settings, desired: Desired) -> dict[str, Any]:

@@ -101,11 +101,7 @@ def test_it_names_the_peers_that_it_cannot_reach(case: dict[str, Any], node: str
 def test_its_cni_files_hold_the_keys_of_the_reference(case: dict[str, Any], node: str) -> None:
     objects, _ = _wanted(case, node)
     files = {Path(one.path).stem: json.loads(one.content) for one in objects if isinstance(one, Conf)}
-    expected = {
-        content["name"]: content
-        for content in case["expect"][node]["cni"].values()
-        if content["type"] in ("bridge", "loopback")
-    }
+    expected = {content["name"]: content for content in case["expect"][node]["cni"].values()}
     assert files.keys() == expected.keys()
     for name, content in expected.items():
         first = files[name]["plugins"][0]

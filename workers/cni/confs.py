@@ -21,6 +21,8 @@ from workers.host import first_address, subnet
 
 MARK = "netadmin"
 VERSION = "1.0.0"
+WEAVE_VERSION = "0.3.0"
+"""The newest that the weave plugin speaks."""
 SUFFIX = ".conflist"
 SUFFIXES = (SUFFIX, ".conf", ".json")
 """What a CNI runtime looks at."""
@@ -49,11 +51,16 @@ class Conf:
 
 
 def wanted(network: DesiredNetwork, directory: str, mtu: int, store: str, node: str) -> Conf:
-    """The file of a network with a bridge, or of the loopback."""
-    plugins = (
-        [{"type": "loopback"}] if network.type == "loopback" else [_bridge(network, mtu, store), _portmap()]
-    )
-    body = {MARK: {"node": node}, "cniVersion": VERSION, "name": network.name, "plugins": plugins}
+    """The file of a network with a bridge, of weave, or of the loopback."""
+    plugins: list[dict[str, Any]]
+    match network.type:
+        case "loopback":
+            version, plugins = VERSION, [{"type": "loopback"}]
+        case "weave":
+            version, plugins = WEAVE_VERSION, [{"type": "weave-net", "ipam": {"subnet": network.ranges[0]}}]
+        case _:
+            version, plugins = VERSION, [_bridge(network, mtu, store), _portmap()]
+    body = {MARK: {"node": node}, "cniVersion": version, "name": network.name, "plugins": plugins}
     path = f"{directory}/{network.name}{SUFFIX}"
     return Conf(path, json.dumps(body, indent=2) + "\n", network.device, network.name)
 
