@@ -8,7 +8,7 @@ what=${1:?setup.sh run|test}
 packages="containernetworking-plugins nftables iptables iproute2 iputils-ping util-linux"
 requirements=requirements.txt
 if [ "$what" = test ]; then
-    packages="$packages postgresql chromium fonts-dejavu-core"
+    packages="$packages postgresql chromium fonts-dejavu-core systemd"
     requirements=requirements-dev.txt
 fi
 

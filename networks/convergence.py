@@ -1,7 +1,7 @@
 """Who applied what, and whose packets cross: read by the API, the pages and ``net status``.
 
 A node has converged on a network when it is heard of, the version it reports is the one it is to
-have, it reports no finding, and its probes of the network's other nodes pass. One word says it, the
+have, it reports no problem, and its probes of the network's other nodes pass. One word says it, the
 first that is true:
 
 A node that rolled a version back keeps what it had. The networks that the version would have
@@ -10,7 +10,7 @@ changed are a problem there; the others are as declared.
     new         never reported
     silent      not heard of for some looks
     converging  is to have something newer than it has
-    problem     reports a finding, or could not carry out what it is to have
+    problem     reports one (not a warning alone), or could not carry out what it is to have
     cut         carries it out, and packets to a peer, or their answers, are lost
     mtu         small packets cross, full ones do not
     probing     carries it out, and nobody knows yet whether packets cross
@@ -35,6 +35,7 @@ from networks.models import Allocation, Learnt, Network
 from nodes import members
 from nodes.models import Node, Report
 from nodes.probes import COUNTS, Summary
+from workers.report import WARNING
 
 WORST_FIRST = ("problem", "cut", "mtu", "silent", "new", "converging", "probing", "converged")
 BULKY = ("interfaces", "leases", "files", "capabilities", "last_plan", "foreign", "pairs")
@@ -98,7 +99,12 @@ class NodeState:
             return "silent"
         if not self.current and not self.refused:
             return "problem" if self.report.outcome == "failed" else "converging"
-        return "problem" if findings else _crossing(probes)
+        return "problem" if any(map(_is_problem, findings)) else _crossing(probes)
+
+
+def _is_problem(finding: dict[str, str]) -> bool:
+    """A warning is to be read; all is as declared in spite of it."""
+    return finding.get("level") != WARNING
 
 
 def _failures(probes: list[Summary]) -> list[dict[str, str]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from networks.convergence import NodeState
 from networks.fullness import Fullness
 from nodes.models import Node
+from workers.report import WARNING
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,8 @@ class Trouble:
     """Empty: it concerns the whole node."""
     sentence: str
     remedy: str
+    warning: bool = False
+    """It may come to a problem; now all is as declared."""
     retry: bool = False
     """The node rolled back what it is to have, and may be told to try again."""
 
@@ -32,6 +35,7 @@ def of_nodes(states: Iterable[NodeState], network: str | None = None) -> list[Tr
                 finding["network"],
                 f"{finding['subject']}: {finding['why']}",
                 finding["remedy"],
+                warning=finding.get("level") == WARNING,
                 retry=bool(state.refused) and finding["code"] == "rolled-back",
             )
             for finding in findings

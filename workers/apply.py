@@ -17,10 +17,11 @@ from workers.cni import directory, router
 from workers.cni.confs import Conf
 from workers.cni.router import WeaveError
 from workers.cni.weave import PluginLink, Router
-from workers.kernel import addresses, links, routes, tunnels
+from workers.kernel import addresses, forwarding, links, routes, tunnels
 from workers.kernel.addresses import Address
 from workers.kernel.door import Kernel
 from workers.kernel.firewall import Firewall
+from workers.kernel.forwarding import Accept
 from workers.kernel.links import Bridge, Up
 from workers.kernel.messages import Request
 from workers.kernel.netlink import NetlinkError
@@ -85,6 +86,10 @@ def _carry_out(change: Change, kernel: Kernel) -> None:
             kernel.nft.remove(firewall.table)
         case Firewall() as firewall:
             kernel.nft.replace(firewall.table, firewall.text)
+        case Accept() as accept if removing:
+            kernel.nft.carry_out(forwarding.encode_removal(accept))
+        case Accept() as accept:
+            kernel.nft.carry_out(forwarding.encode(accept, kernel.filters.end_of(accept.family)))
         case Conf() as conf if removing:
             directory.remove(conf.path)
         case Conf() as conf:

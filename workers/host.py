@@ -4,6 +4,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 DEFAULT_MTU = 1500
 """Bytes; where no link holds the node's address yet (Ethernet)."""
@@ -46,6 +47,40 @@ class Link:
     tx_packets: int = 0
 
 
+WAYS = ("iifname", "oifname")
+"""Where a rule of nft looks for the name of a device."""
+
+
+class Barrier(NamedTuple):
+    """A base chain of others that drops what none of its rules accepts."""
+
+    family: str
+    table: str
+    name: str
+    accepts: frozenset[tuple[str, str]] = frozenset()
+    """Way and device that a rule accepts, without more conditions; a device may end with a star."""
+
+    def passes(self, device: str) -> bool:
+        """Whether packets from and to a device are accepted."""
+        return all(any(_matches(name, device) for to, name in self.accepts if to == way) for way in WAYS)
+
+    def __str__(self) -> str:
+        return f"chain {self.family} {self.table} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarding:
+    """What others have at hook forward."""
+
+    barriers: tuple[Barrier, ...] = ()
+    """But those that lead through docker's chain for rules of others."""
+    docker: Mapping[str, int] = field(default_factory=dict)
+    """Families in which there is such a chain, and the handle of its final return; 0: none."""
+
+
+NOTHING = Forwarding()
+
+
 @dataclass(frozen=True, slots=True)
 class Weave:
     """The weave router of a node and what belongs to it, as a look found them."""
@@ -83,6 +118,16 @@ class Host:
     """Reverse path filter of all devices (net.ipv4.conf.all.rp_filter)."""
     weave: Weave | None = None
     """None: nobody needed to look."""
+    forwarding: Forwarding = NOTHING
+    """What other people's firewalls do with packets that are forwarded."""
+    bridge_nf: bool = False
+    """Whether packets between ports of one bridge go through the IP firewall too."""
+    legacy: tuple[str, ...] = ()
+    """``iptables``, ``ip6tables``: whose legacy kind has a filter table, which nft does not show."""
+    networkd: tuple[str, ...] = ()
+    """Switches by which systemd-networkd takes away what is not its own."""
+    advertised: tuple[str, ...] = ()
+    """Devices with an address from a router advertisement, which accept none when the node forwards."""
 
     def underlay_mtu(self, addresses: Iterable[str]) -> int:
         """MTU of the link that holds the first of the node's own addresses that any link holds."""
@@ -119,3 +164,7 @@ def first_address(cidr: str) -> str:
     network = subnet(cidr)
     offset = 1 if network.num_addresses > 1 else 0
     return f"{network[offset]}/{network.prefixlen}"
+
+
+def _matches(name: str, device: str) -> bool:
+    return device.startswith(name[:-1]) if name.endswith("*") else name == device

@@ -9,13 +9,14 @@ to the node: one device serves all its networks.
 
 from collections.abc import Iterable, Sequence
 
+from workers import surroundings
 from workers.changes import Owned
 from workers.cni import confs, templates, weave
 from workers.cni.templates import TemplateError
 from workers.config import Settings
 from workers.document import DesiredNetwork, Document
 from workers.host import DEFAULT_MTU, Host, Link, first_address
-from workers.kernel import addresses, firewall, links, routes, sysctls, tunnels
+from workers.kernel import addresses, firewall, forwarding, links, routes, sysctls, tunnels
 from workers.kernel.tunnels import Way
 from workers.report import Finding
 
@@ -49,7 +50,8 @@ def wanted(document: Document, host: Host, settings: Settings) -> tuple[list[Own
     objects += tunnels.wanted(used, settings.group, host)
     guard = firewall.guard(used, built, host)
     objects += firewall.wanted(settings.nft_table, built, document.ranges, guard)
-    findings += _doubtful_switches(used, host)
+    objects += forwarding.wanted(built, host.forwarding)
+    findings += surroundings.findings(built, used, host)
     plain = [network for network in document.networks if network.type in ("loopback", weave.TYPE)]
     objects += [_conf(network, document, settings, DEFAULT_MTU) for network in plain]
     others = [network for network in document.networks if network.type == "cni"]
@@ -90,32 +92,6 @@ def _mtu(network: DesiredNetwork, document: Document, host: Host, ways: Iterable
     if there and network.adopted:
         mtus.append(there.mtu)
     return min(mtus, default=0) or host.underlay_mtu(document.addresses)
-
-
-def _doubtful_switches(ways: Iterable[Way], host: Host) -> list[Finding]:
-    """What lets packets of tunnels get lost, or in, and is not ours to change."""
-    strict = [
-        Finding(
-            code="rp-filter",
-            network="",
-            subject=f"sysctl net/ipv4/conf/all/rp_filter={host.rp_filter}",
-            why="applies to tunnels too, since the kernel takes the stricter of all and the device; packets "
-            "of a peer that is reached by another way than it answers are dropped",
-            remedy="Set it to 0 and leave the check to the devices (sysctl net.ipv4.conf.all.rp_filter=0)",
-        )
-    ]
-    opened = [
-        Finding(
-            code="open-tunnel",
-            network="",
-            subject=f"device {link.name}",
-            why="is up and accepts packets from anybody",
-            remedy=f"Switch it off if nobody needs it: ip link set {link.name} down",
-        )
-        for link in host.links.values()
-        if link.up and link.name in tunnels.FALLBACK
-    ]
-    return (strict if host.rp_filter and list(ways) else []) + opened
 
 
 def _is_bridge(link: Link | None) -> bool:

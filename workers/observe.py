@@ -10,12 +10,13 @@ import errno
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from workers import networkd
 from workers.changes import Foreign, Owned
 from workers.cni import confs, directory, plugins, router, weave
 from workers.cni.weave import PluginLink
 from workers.config import Settings
 from workers.document import Document
-from workers.host import Held, Host, Link
+from workers.host import Forwarding, Held, Host, Link
 from workers.kernel import addresses, links, routes, tunnels
 from workers.kernel.addresses import Address
 from workers.kernel.door import Kernel
@@ -26,6 +27,9 @@ from workers.kernel.routes import Route
 from workers.kernel.sysctls import Sysctl
 from workers.objects import conf_directory, wanted
 from workers.report import Interface
+
+FROM_ROUTER = 2
+"""IFAPROT_KERNEL_RA: who put an address there (linux/if_addr.h)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,8 @@ def observe(document: Document | None, settings: Settings, kernel: Kernel) -> Ob
     others = {
         conf.path: conf.network for conf, is_ours in files if not is_ours and conf.path.startswith(beside)
     }
-    host = _host(settings, kernel, others)
+    forwarding, accepts = kernel.filters.look(settings.nft_table)
+    host = _host(settings, kernel, others, forwarding)
     if weave.is_looked_for(document, host):
         host = replace(host, weave=router.look(plugins.directory(settings, document)))
     desired = wanted(document, host, settings)[0] if document else []
@@ -75,6 +80,7 @@ def observe(document: Document | None, settings: Settings, kernel: Kernel) -> Ob
         *_switches(desired, kernel),
         *(one for one in held if one.protocol == settings.protocol),
         *_firewall(desired, settings, kernel),
+        *accepts,
         *present,
         *(conf for conf, is_ours in files if is_ours),
         *weave.ours(host.weave),
@@ -101,15 +107,32 @@ def _directories(document: Document | None, settings: Settings) -> list[str]:
     return list(dict.fromkeys(path for path in (declared, *confs.DIRECTORIES) if path))
 
 
-def _host(settings: Settings, kernel: Kernel, others: Mapping[str, str]) -> Host:
+def _host(settings: Settings, kernel: Kernel, others: Mapping[str, str], forwarding: Forwarding) -> Host:
     held: dict[int, list[Held]] = {}
     for body in kernel.netlink.dump(addresses.DUMP):
         index, one = addresses.decode(body)
         held.setdefault(index, []).append(one)
     found = [_link(body, settings.group) for body in kernel.netlink.dump(links.DUMP)]
     by_name = {link.name: replace(link, addresses=tuple(held.get(link.index, ()))) for link in found}
-    rp_filter = int(kernel.procfs.read("net/ipv4/conf/all/rp_filter") or 0)
-    return Host(by_name, kernel.procfs.tables(), others, kernel.procfs.speaks_ipv6(), rp_filter)
+    return Host(
+        links=by_name,
+        tables=kernel.procfs.tables(),
+        confs=others,
+        ipv6=kernel.procfs.speaks_ipv6(),
+        rp_filter=int(kernel.procfs.read("net/ipv4/conf/all/rp_filter") or 0),
+        forwarding=forwarding,
+        bridge_nf=kernel.procfs.read("net/bridge/bridge-nf-call-iptables") == "1",
+        legacy=kernel.procfs.legacy_filters(),
+        networkd=networkd.takes_away(),
+        advertised=tuple(link.name for link in by_name.values() if _is_deaf(link, kernel)),
+    )
+
+
+def _is_deaf(link: Link, kernel: Kernel) -> bool:
+    """Has an address from a router advertisement, and accepts none once the node forwards."""
+    if all(held.protocol != FROM_ROUTER for held in link.addresses):
+        return False
+    return kernel.procfs.read(f"net/ipv6/conf/{link.name}/accept_ra") == "1"
 
 
 def _link(body: bytes, group: int) -> Link:

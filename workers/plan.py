@@ -18,13 +18,14 @@ from workers.cni.confs import Conf
 from workers.cni.weave import PluginLink, Router
 from workers.kernel.addresses import Address
 from workers.kernel.firewall import Firewall
+from workers.kernel.forwarding import Accept
 from workers.kernel.links import Bridge, Up
 from workers.kernel.routes import Route
 from workers.kernel.sysctls import Sysctl
 from workers.kernel.tunnels import Tunnel
 from workers.report import Finding
 
-KINDS = (Bridge, Tunnel, Sysctl, Up, Address, Firewall, Route, Conf, PluginLink, Router)
+KINDS = (Bridge, Tunnel, Sysctl, Up, Address, Firewall, Accept, Route, Conf, PluginLink, Router)
 """The order of apply. A link is made down and its switches are set before it is up; a tunnel is up
 and guarded before a route uses it; a file appears when its bridge works. The weave router may take
 minutes, so it comes last."""

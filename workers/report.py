@@ -19,6 +19,8 @@ MOST_ROUTES = 2**31 - 1
 OUTCOMES = ("applied", "unchanged", "failed", "no-document", "rolled-back")
 LATEST = 253402300800.0
 """Seconds since 1970: the year 10000, which no calendar writes."""
+PROBLEM, WARNING = "problem", "warning"
+LEVELS = (PROBLEM, WARNING)
 PAIR_STATES = ("up", "mtu", "down", "pending")
 MOST_PAIRS = 64
 """Peers of a network up to which every pair is told; beyond, those that are not up, as many at most."""
@@ -36,6 +38,8 @@ class Finding:
     """The object, e.g. ``route 10.11.4.0/22 via 10.0.0.2``."""
     why: str
     remedy: str
+    level: str = PROBLEM
+    """``problem``: not all is as declared, or packets are lost; ``warning``: it may come to that."""
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.why}. {self.remedy}"
@@ -155,6 +159,9 @@ def parse(body: bytes) -> Report:
     report: Report = wire.load(Report, body, FORMAT, "report")
     if report.outcome not in OUTCOMES:
         raise wire.WireError(f"outcome={report.outcome}: is none of {', '.join(OUTCOMES)}")
+    for finding in report.findings:
+        if finding.level not in LEVELS:
+            raise wire.WireError(f"level={finding.level}: is none of {', '.join(LEVELS)}")
     for name in ("version", "refused"):
         if len(getattr(report, name)) > LONGEST_VERSION:
             raise wire.WireError(f"{name}: is longer than a version is")

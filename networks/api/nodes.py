@@ -30,6 +30,9 @@ class FindingSerializer(serializers.Serializer[Any]):
     subject = serializers.CharField()
     why = serializers.CharField()
     remedy = serializers.CharField()
+    level = serializers.CharField(
+        help_text="problem, or warning: all is as declared, but it may come to a problem.", default="problem"
+    )
 
 
 class NodeSerializer(rest.Resource):

@@ -32,7 +32,7 @@ def _contents() -> dict[str, Any]:
         "networks": networks[:ROWS],
         "more_networks": len(networks[ROWS:]),
         "troubles": troubles,
-        "summary": _summary(nodes, networks, len(troubles)),
+        "summary": _summary(nodes, networks, sum(not trouble.warning for trouble in troubles)),
         "newcomer": _newcomer(nodes, networks),
     }
 

@@ -45,7 +45,7 @@ def outside(node: Node) -> Iterator[Namespace]:
         yield outside
 
 
-def _attach(node: Node, network: str, name: str = "c1") -> Container:
+def attach(node: Node, network: str, name: str = "c1") -> Container:
     return Container(name, node.namespace, Chain(node.directory / f"{network}.conflist", PLUGINS))
 
 
@@ -78,7 +78,7 @@ def test_a_container_is_seen(
     node: Node, outside: Namespace, network: DesiredNetwork, address: str, seen: str
 ) -> None:
     node.converge(document(network))
-    container = _attach(node, network.name)
+    container = attach(node, network.name)
     try:
         assert _source_seen(container, outside, address) == seen
     finally:
@@ -91,7 +91,7 @@ def test_the_first_packet_to_the_first_container_arrives(
 ) -> None:
     """A bridge that just got its first port has no link-local address yet to ask neighbours from."""
     node.converge(document(network))
-    container = _attach(node, network.name)
+    container = attach(node, network.name)
     try:
         (six,) = (str(one.ip) for one in container.interfaces if one.version == 6)
         assert ping(outside, six, count=3, within=0.5).lost == 0
@@ -101,7 +101,7 @@ def test_the_first_packet_to_the_first_container_arrives(
 
 def test_it_has_the_mtu_of_the_network_and_the_routes_of_the_file(node: Node) -> None:
     node.converge(document(routed(mtu=1400)))
-    container = _attach(node, "backend1")
+    container = attach(node, "backend1")
     try:
         shown = container.namespace.run(["ip", "link", "show", "eth0"])
         assert "mtu 1400" in shown
@@ -116,7 +116,7 @@ def test_it_has_the_mtu_of_the_network_and_the_routes_of_the_file(node: Node) ->
 def test_the_plugins_leave_nothing_that_we_would_repair_or_report(node: Node) -> None:
     wanted = document(BOTH, bridge(), loopback())
     node.converge(wanted)
-    containers = [_attach(node, "backend1"), _attach(node, "backend1", "c2"), _attach(node, "local1", "c3")]
+    containers = [attach(node, "backend1"), attach(node, "backend1", "c2"), attach(node, "local1", "c3")]
     made = node.plan(wanted)
     assert (made.changes, made.findings) == ((), ())
     assert node.link("obr_backend1")["address"] == "0a:58:0a:0b:00:01"
@@ -127,14 +127,14 @@ def test_the_plugins_leave_nothing_that_we_would_repair_or_report(node: Node) ->
 
 def test_the_loopback_file_is_good_for_the_plugin(node: Node) -> None:
     node.converge(document(loopback()))
-    container = _attach(node, "lo")
+    container = attach(node, "lo")
     assert "UP" in container.namespace.run(["ip", "link", "show", "lo"])
     container.delete()
 
 
 def test_containers_keep_their_leases_in_the_store_of_the_node(node: Node) -> None:
     node.converge(document(routed()))
-    container = _attach(node, "backend1")
+    container = attach(node, "backend1")
     assert (node.settings.cni_store / "backend1" / "10.11.0.2").exists()
     container.delete()
     assert not (node.settings.cni_store / "backend1" / "10.11.0.2").exists()
@@ -143,7 +143,7 @@ def test_containers_keep_their_leases_in_the_store_of_the_node(node: Node) -> No
 def test_no_packet_is_lost_while_something_else_is_built_and_removed(node: Node, outside: Namespace) -> None:
     base = document(BOTH)
     node.converge(base)
-    container = _attach(node, "backend1")
+    container = attach(node, "backend1")
     ping = container.namespace.popen(
         ["ping", "-q", "-c", "400", "-i", "0.002", "-W", "2", "10.11.4.1"], stdout=-1, text=True
     )

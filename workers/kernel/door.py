@@ -4,6 +4,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
+from workers.kernel.filters import Filters
 from workers.kernel.netlink import Netlink
 from workers.kernel.nft import Nft
 from workers.kernel.procfs import Procfs
@@ -16,6 +17,7 @@ class Kernel:
         with ExitStack() as opened:
             self.netlink = opened.enter_context(Netlink())
             self.nft = opened.enter_context(Nft())
+            self.filters = Filters(self.nft)
             self.procfs = Procfs()
             self._opened = opened.pop_all()
 

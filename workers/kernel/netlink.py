@@ -32,6 +32,9 @@ NETLINK_ROUTE, NETLINK_NETFILTER = 0, 12
 NLM_F_DUMP_INTR, NLM_F_CAPPED, NLM_F_ACK_TLVS = 0x10, 0x100, 0x200
 NLMSGERR_ATTR_MSG = 1
 IFLA_IFNAME = 3
+NFT_GETGEN = 10 << 8 | 16
+"""NFNL_SUBSYS_NFTABLES, NFT_MSG_GETGEN (linux/netfilter/nf_tables.h)."""
+NFTA_GEN_ID = 1
 
 Message = tuple[int, int, int, int, bytes]
 """Type, flags, sequence number, port id of who caused it, body."""
@@ -143,6 +146,27 @@ def listen(protocol: int, groups: Sequence[int]) -> socket.socket:
         listener.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
     listener.setblocking(False)
     return listener
+
+
+class Generations:
+    """Asks nftables for the number of its ruleset, which grows with every transaction of anyone."""
+
+    _ASK = HEADER.pack(HEADER.size + 4, NFT_GETGEN, Flag.REQUEST, 0, 0) + bytes(4)  # nfgenmsg
+
+    def __init__(self) -> None:
+        self._socket = _open(NETLINK_NETFILTER)
+
+    def current(self) -> int:
+        """Raises OSError."""
+        self._socket.send(self._ASK)
+        for kind, flags, _, _, body in messages(self._socket.recv(BUFFER)):
+            if kind == Type.ERROR:
+                raise _error(flags, body)
+            return int.from_bytes(attributes(body, 4)[NFTA_GEN_ID], "big")
+        raise NetlinkError(errno.ENODATA, "no answer about the generation of nftables")
+
+    def close(self) -> None:
+        self._socket.close()
 
 
 def messages(data: bytes) -> Iterator[Message]:

@@ -3,6 +3,9 @@
     replace    add, delete and define the table in one transaction: no packet sees half of it,
                and a refused one leaves the old table
     listing    the table as nft writes it, without counters
+    objects    whatever nft lists, as JSON, with handles
+    carry_out  single commands, for rules in tables of others
+    generation a number that grows with every change of any ruleset
     canonical  how nft would list a text: it is loaded in a network namespace of a thread
                that ends, so no table of nft's spellings has to be kept
 
@@ -11,14 +14,17 @@ libnftables(3).
 """
 
 import ctypes
+import json
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-STATELESS = 1 << 2
+from workers.kernel import netlink
+
+STATELESS, HANDLE, JSON = 1 << 2, 1 << 3, 1 << 4
 CLONE_NEWNET = 0x40000000
 
 
@@ -35,6 +41,7 @@ class Nft:
         self._library.nft_ctx_buffer_output(self._context)
         self._library.nft_ctx_buffer_error(self._context)
         self._library.nft_ctx_output_set_flags(self._context, STATELESS)
+        self._generations = netlink.Generations()
 
     def replace(self, table: str, text: str) -> None:
         """Put ``text``, the definition of ``table``, in the place of what is there; raises NftError."""
@@ -50,12 +57,30 @@ class Nft:
             return ""
         return self._run(f"list table inet {table}\n")
 
+    def objects(self, command: str, kind: str) -> list[dict[str, Any]]:
+        """What a list command shows of one kind (libnftables-json(5)); raises NftError."""
+        self._library.nft_ctx_output_set_flags(self._context, STATELESS | HANDLE | JSON)
+        try:
+            listed = json.loads(self._run(f"{command}\n"))["nftables"]
+        finally:
+            self._library.nft_ctx_output_set_flags(self._context, STATELESS)
+        return [one[kind] for one in listed if kind in one]
+
+    def carry_out(self, commands: str) -> None:
+        """All of them or none; raises NftError."""
+        self._run(commands)
+
+    def generation(self) -> int:
+        """Of the rulesets of this network namespace; raises OSError."""
+        return self._generations.current()
+
     def canonical(self, table: str, text: str) -> str:
         """How nft lists ``text`` once it is loaded; raises NftError when it would refuse it."""
         return _canonical(table, text)
 
     def close(self) -> None:
         self._library.nft_ctx_free(self._context)
+        self._generations.close()
 
     def __enter__(self) -> Self:
         return self

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 SYSCTL = Path("/proc/sys")
+OWN_NET = Path("/proc/thread-self/net")
 TABLES = (Path("/usr/share/iproute2"), Path("/etc/iproute2"))
 """Where routing tables get their names; later ones win (ip-route(8))."""
 
@@ -19,6 +20,11 @@ class Procfs:
         """Set a switch; raises OSError."""
         (SYSCTL / name).write_text(value)
 
+    def legacy_filters(self) -> tuple[str, ...]:
+        """Tools whose legacy kind has a filter table in this network namespace."""
+        names = {"iptables": "ip_tables_names", "ip6tables": "ip6_tables_names"}
+        return tuple(tool for tool, file in names.items() if "filter" in _words(OWN_NET / file))
+
     def speaks_ipv6(self) -> bool:
         """False on a kernel without IPv6, or started with ipv6.disable=1."""
         return (SYSCTL / "net/ipv6").exists()
@@ -31,6 +37,13 @@ class Procfs:
                 if file.exists():
                     found.update(parse_tables(file.read_text()))
         return found
+
+
+def _words(file: Path) -> list[str]:
+    try:
+        return file.read_text().split()
+    except FileNotFoundError:
+        return []
 
 
 def parse_tables(text: str) -> dict[str, int]:

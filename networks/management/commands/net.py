@@ -296,10 +296,11 @@ def _problems(states: Iterable[NetworkState], name: str | None) -> list[tuple[st
         *troubles.of_pairs(list(members.values()), name),
         *troubles.of_parts(full),
     )
-    return [
-        (trouble.node.name, trouble.network or "-", f"{trouble.sentence}. {trouble.remedy}")
-        for trouble in found
-    ]
+    return [(trouble.node.name, trouble.network or "-", _sentence(trouble)) for trouble in found]
+
+
+def _sentence(trouble: troubles.Trouble) -> str:
+    return f"{'warning: ' if trouble.warning else ''}{trouble.sentence}. {trouble.remedy}"
 
 
 def _status_json(

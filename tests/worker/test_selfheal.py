@@ -1,0 +1,189 @@
+"""What others do to a node, all at once or again and again; and the worker puts it right and says so.
+
+Single objects are in test_process; here are the aggressors: a flushed table, a network manager of the
+distribution, somebody who does not give up.
+"""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import IPv4Network
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.waiting import until
+from tests.worker import documents
+from tests.worker.conftest import Node, declare
+from tests.worker.control_plane import ControlPlane
+from tests.worker.test_process import BOTH, Start
+
+NETWORKD = "/lib/systemd/systemd-networkd"
+UPLINK = """
+[Match]
+Name=eth0
+[Network]
+Address=10.0.0.1/24
+LinkLocalAddressing=no
+IPv6AcceptRA=no
+"""
+PRIVATE = """
+mount -t sysfs -o ro none /sys
+mount -t tmpfs none /run
+mkdir -p /run/systemd/netif/links /run/systemd/netif/leases /run/systemd/netif/lldp /run/systemd/network
+chown -R systemd-network /run/systemd/netif
+cat > /run/systemd/network/10-uplink.network
+exec "$0"
+"""
+"""systemd-networkd with directories of its own; a read-only /sys tells it that there is no udev."""
+MANY = 5000
+
+
+def _crowd() -> dict[str, Any]:
+    """A network of so many nodes, behind next hops of the underlay."""
+    whole = IPv4Network("10.128.0.0/9")
+    peers = [
+        {
+            "node": f"n{number}",
+            "addresses": [f"10.0.0.{number % 250 + 1}"],
+            "gateways": [f"10.0.0.{number % 250 + 1}"],
+            "subnets": [str(subnet)],
+        }
+        for number, subnet in enumerate(islice(whole.subnets(new_prefix=22), MANY + 1))
+    ]
+    peers[0] |= {"node": "n1", "addresses": ["10.0.0.1"], "gateways": ["10.0.0.1"]}
+    peers[1] |= {"node": "n0"}
+    return {**documents.backend(), "ranges": [str(whole)], "subnets": peers[0]["subnets"], "peers": peers}
+
+
+def test_a_flushed_table_of_thousands_of_routes_is_back_and_is_drift(
+    node: Node, plane: ControlPlane, start: Start
+) -> None:
+    declare(plane, documents.body(_crowd()))
+    start()
+    until(lambda: len(node.routes()) == MANY, what="all routes", within=30)
+    until(plane.told, what="the first report", within=30)
+    node.ip("route flush proto 157")
+    until(lambda: len(node.routes()) == MANY, what="all routes are back", within=5)
+    until(lambda: _drifted(plane) == MANY, what="every one of them is reported as drift", within=10)
+
+
+def _drifted(plane: ControlPlane) -> int:
+    return len({change for report in plane.reports for change in report.drift if "route" in change})
+
+
+@contextmanager
+def _networkd(node: Node) -> Iterator[None]:
+    """The real one, which gives the underlay its address; it is gone behind the block."""
+    node.ip("addr flush dev eth0")
+    with node.namespace.popen(
+        ["unshare", "--mount", "sh", "-ec", PRIVATE, NETWORKD],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(UPLINK)
+        process.stdin.close()
+        try:
+            until(lambda: _has_address(node), what="systemd-networkd gives the address", within=10)
+            yield
+            assert process.poll() is None
+        finally:
+            process.kill()
+
+
+def _has_address(node: Node) -> bool:
+    return "10.0.0.1/24" in " ".join(node.ip("addr show eth0"))
+
+
+def test_routes_come_back_when_systemd_networkd_restarts_and_takes_the_address_away(
+    node: Node, plane: ControlPlane, start: Start
+) -> None:
+    """Without carrier it takes its address off, and the kernel our routes, without a word about them."""
+    declare(plane, documents.body({**documents.backend(), "tunnel": "never"}))
+    with _networkd(node):
+        start()
+        until(lambda: node.routes() == BOTH, what="routes to both peers", within=10)
+        until(plane.told, what="the first report", within=10)
+        node.ip("link set wire down")
+        until(lambda: not node.routes(), what="the routes are gone", within=5)
+        node.ip("link set wire up")
+        until(lambda: node.routes() == BOTH, what="the routes are back", within=5)
+        until(lambda: _drifted(plane) == len(BOTH), what="they are reported as drift", within=5)
+    with _networkd(node):
+        until(lambda: node.routes() == BOTH, what="the routes are back behind a restart", within=5)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["rm -r {config}", "sed -i s/10.11.1.0/10.11.9.0/ {config}/backend1.conflist"],
+    ids=["the directory is removed", "edited"],
+)
+def test_a_file_is_whole_again_whatever_happened_to_it(
+    node: Node, plane: ControlPlane, start: Start, damage: str
+) -> None:
+    start()
+    until(plane.told, what="the first report", within=60)
+    file = node.config / "backend1.conflist"
+    written = file.read_text()
+    node.namespace.run(damage.format(config=node.config).split())
+    until(lambda: _text(file) == written, what="the file is as it was", within=2)
+    until(lambda: plane.reports[-1].drift, what="the report of the drift", within=5)
+
+
+def test_a_file_that_lost_our_mark_is_somebody_elses_and_named(
+    node: Node, plane: ControlPlane, start: Start
+) -> None:
+    start()
+    until(plane.told, what="the first report", within=60)
+    file = node.config / "backend1.conflist"
+    file.write_text('{"name": "mine"}')
+    until(lambda: plane.reports[-1].findings, what="the conflict", within=5)
+    (finding,) = plane.reports[-1].findings
+    assert finding.code == "conflict"
+    assert str(file) in finding.why
+    assert file.read_text() == '{"name": "mine"}'
+
+
+def _text(file: Path) -> str:
+    return file.read_text() if file.exists() else ""
+
+
+@pytest.mark.parametrize("device", ["obr_backend1", "eth0"], ids=["the bridge", "the underlay"])
+def test_a_device_that_was_down_gets_back_all_that_the_kernel_dropped(
+    node: Node, plane: ControlPlane, start: Start, device: str
+) -> None:
+    """IPv4 routes through it go without an event of their own."""
+    start()
+    until(lambda: node.routes() == BOTH, what="routes to both peers", within=10)
+    until(plane.told, what="the first report", within=10)
+    node.ip(f"link set {device} down")
+    node.ip(f"link set {device} up")
+    until(lambda: node.routes() == BOTH, what="routes to both peers", within=2)
+    until(lambda: "UP" in node.ip("link show obr_backend1")[0], what="the bridge is up", within=2)
+
+
+def test_somebody_who_does_not_give_up_is_damped_and_named(
+    node: Node, plane: ControlPlane, start: Start
+) -> None:
+    start()
+    until(plane.told, what="the first report", within=60)
+    with node.namespace.popen(
+        ["sh", "-c", "while :; do ip route del 10.11.2.0/24 2>/dev/null; sleep 0.01; done"]
+    ) as enemy:
+        try:
+            until(lambda: _codes(plane) & {"damped"}, what="the report says so", within=20)
+        finally:
+            enemy.kill()
+    (finding,) = (one for one in plane.reports[-1].findings if one.code == "damped")
+    assert "10.11.2.0/24" in finding.subject
+    until(lambda: node.routes() == BOTH, what="the route is back", within=10)
+    until(lambda: not _codes(plane), what="the report that it is over", within=40)
+
+
+def _codes(plane: ControlPlane) -> set[str]:
+    return {finding.code for finding in plane.reports[-1].findings} & {"damped"}
