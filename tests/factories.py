@@ -99,8 +99,9 @@ def a_finding(
     subject: str = "bridge obr_backend1",
     why: str = "is somebody else's",
     remedy: str = "Remove it",
+    level: str = "problem",
 ) -> Finding:
-    return Finding(code, network, subject, why, remedy)
+    return Finding(code, network, subject, why, remedy, level)
 
 
 def a_pair(peer: str = "n2", state: str = "up", **fields: Any) -> Pair:

@@ -155,6 +155,7 @@ def test_it_tells_how_a_node_stands(vera: Client, nodes: list[Node]) -> None:
         "subject": "obr_b",
         "why": "is in the way",
         "remedy": "Remove it",
+        "level": "problem",
     }
     factories.reported("n2")
     factories.reported("n3", findings=(factories.a_finding(**finding),))
@@ -166,6 +167,15 @@ def test_it_tells_how_a_node_stands(vera: Client, nodes: list[Node]) -> None:
     assert shown["n3"]["findings"] == [finding]
     assert shown["n2"]["applied_version"] == shown["n2"]["desired_version"]
     assert shown["n2"]["last_seen"] is not None
+
+
+def test_a_warning_is_told_and_all_is_as_declared(vera: Client, nodes: list[Node]) -> None:
+    factories.reported("n2", findings=(factories.a_finding(level="warning", why="may act one day"),))
+    shown = vera.get(one("n2")).json()
+    assert shown["status"] == "converged"
+    assert [(finding["level"], finding["why"]) for finding in shown["findings"]] == [
+        ("warning", "may act one day")
+    ]
 
 
 @pytest.mark.parametrize(
