@@ -189,6 +189,39 @@ def test_it_prints_json_with_the_names_of_the_rest_api(run: Run, nodes: list[Nod
     }
 
 
+def test_it_shows_what_crosses_and_why_the_rest_does_not(run: Run, nodes: list[Node]) -> None:
+    factories.a_network(nodes=factories.IN_SCOPE)
+    factories.reported(
+        "n1", probes=(factories.probed(factories.a_pair("n2"), factories.a_pair("n3", "mtu")),)
+    )
+    down = factories.probed(factories.a_pair("n1", "pending"), factories.a_pair("n3", "down"))
+    factories.reported("n2", probes=(down,))
+    lines = run("net status --verbose --name backend1")
+    assert lines[1].split()[-3:] == ["0/3", "1/4", "cut"]
+    start = lines.index("probes of backend1")
+    assert lines[start + 1 : start + 5] == [
+        "from \\ to  n1       n2        n3",
+        "n1         -        0.125 ms  mtu 1364",
+        "n2         pending  -         DOWN blocked",
+        "n3         ?        ?         -",
+    ]
+    assert lines[-2:] == [
+        "n1  backend1  packets to n3 over IPv4: 1500 are lost (n3 is new). Declare mtu=1364",
+        "n2  backend1  packets to n3 over IPv4: nothing comes back (n3 is new). Declare tunnel=always",
+    ]
+
+
+def test_many_nodes_are_no_table(run: Run) -> None:
+    names = [f"n{number}" for number in range(1, 14)]
+    for name in names:
+        factories.a_node(name)
+    factories.a_network()
+    factories.reported("n1", probes=(factories.probed(*(factories.a_pair(name) for name in names[1:])),))
+    said = "\n".join(run("net status --verbose --name backend1"))
+    assert "13 nodes are too many for a table; those that fail are below" in said
+    assert "from \\ to" not in said
+
+
 def test_it_shows_in_json_what_the_rest_api_shows(run: Run, nodes: list[Node], ada: Any) -> None:
     factories.a_network()
     (shown,) = json.loads("\n".join(run("net show --name backend1 --format json")))

@@ -11,8 +11,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,8 +23,12 @@ from lab.waiting import until
 from tests.worker import documents
 from tests.worker.broker import Broker
 from tests.worker.control_plane import TOKEN, ControlPlane
+from workers import agent as agents
 from workers import config
+from workers.agent import Agent
 from workers.config import Settings
+from workers.reconcile import reconcile
+from workers.watch import Watch
 
 ROOT = Path(__file__).resolve().parents[2]
 UNDERLAY = """
@@ -152,6 +158,45 @@ def broker(node: Node, tmp_path: Path) -> Iterator[Broker]:
     node.environment["NETADMIN_BROKER_URL"] = Broker.url
     with Broker(tmp_path / "broker", node.namespace) as broker:
         yield broker
+
+
+class Runs:
+    """In place of ``reconcile``: counts, and on request waits or fails before it goes on."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.fail: Exception | None = None
+        self.go = threading.Event()
+        self.go.set()
+
+    def __call__(self, *arguments: Any) -> Any:
+        self.count += 1
+        if self.fail:
+            raise self.fail
+        self.go.wait()
+        return reconcile(*arguments)
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
+    runs = Runs()
+    monkeypatch.setattr(agents, "reconcile", runs)
+    return runs
+
+
+@pytest.fixture
+def agent(node: Node, plane: ControlPlane, runs: Runs) -> Iterator[Agent]:
+    """Started, and done with its first document."""
+    with node.namespace.entered():
+        watch = Watch()
+        with watch:
+            agent = Agent(node.settings, watch)
+            agent.start()
+            until(plane.told, what="the first report", within=60)
+            yield agent
+            runs.go.set()
+            agent.stop()
+            agent.join()
 
 
 def declare(plane: ControlPlane, body: bytes) -> str:

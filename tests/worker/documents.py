@@ -47,6 +47,7 @@ def body(
     config: str = "",
     plugins: str = "",
     confirm: float = 0,
+    probe_interval: float = 0,
 ) -> bytes:
     """The bytes of a document with these networks."""
     lists = {}
@@ -59,6 +60,7 @@ def body(
         "addresses": ["10.0.0.1"],
         "look_interval": look_interval,
         "confirm": confirm,
+        "probe_interval": probe_interval,
         "cni": {"plugins": plugins, "config": config},
         "ranges": [cidr for network in networks for cidr in network["ranges"]],
         "networks": [_pointing(network) for network in networks],

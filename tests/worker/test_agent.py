@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 from celery.worker import state
@@ -10,54 +9,12 @@ from celery.worker import state
 from lab.waiting import until
 from tests.worker import documents
 from tests.worker.broker import Broker
-from tests.worker.conftest import Node, declare
+from tests.worker.conftest import Node, Runs, declare
 from tests.worker.control_plane import ControlPlane
-from workers import agent as agents
 from workers.agent import Agent
 from workers.app import Listener
-from workers.reconcile import reconcile
-from workers.watch import Watch
 
 BOTH = {"10.11.2.0/24", "10.11.3.0/24"}
-
-
-class Runs:
-    """In place of ``reconcile``: counts, and on request waits or fails before it goes on."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.fail: Exception | None = None
-        self.go = threading.Event()
-        self.go.set()
-
-    def __call__(self, *arguments: Any) -> Any:
-        self.count += 1
-        if self.fail:
-            raise self.fail
-        self.go.wait()
-        return reconcile(*arguments)
-
-
-@pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
-    runs = Runs()
-    monkeypatch.setattr(agents, "reconcile", runs)
-    return runs
-
-
-@pytest.fixture
-def agent(node: Node, plane: ControlPlane, runs: Runs) -> Iterator[Agent]:
-    """Started, and done with its first document."""
-    with node.namespace.entered():
-        watch = Watch()
-        with watch:
-            agent = Agent(node.settings, watch)
-            agent.start()
-            until(plane.told, what="the first report", within=60)
-            yield agent
-            runs.go.set()
-            agent.stop()
-            agent.join()
 
 
 @pytest.fixture
