@@ -17,7 +17,7 @@ from workers.cni.store import Store
 from workers.config import Settings
 from workers.document import Document
 from workers.host import Host
-from workers.kernel import routes
+from workers.kernel import lookup, routes
 from workers.kernel.door import Kernel
 from workers.kernel.messages import family
 from workers.kernel.netlink import NetlinkError
@@ -92,10 +92,10 @@ def _paths(settings: Settings, kernel: Kernel, host: Host) -> Iterator[Path]:
     ):
         for address in _addresses(url):
             try:
-                body = kernel.netlink.ask(routes.towards(address))
+                body = kernel.netlink.ask(lookup.encode(address))
             except NetlinkError:
                 continue  # no route
-            yield Path(address, to, routes.decode(body, names), vital)
+            yield Path(address, to, lookup.decode(body, names).route, vital)
 
 
 def _addresses(url: str) -> list[str]:

@@ -10,7 +10,7 @@ import socket
 from urllib.parse import urlsplit
 
 from workers.config import Settings
-from workers.kernel import addresses, links, routes
+from workers.kernel import addresses, links, lookup
 from workers.kernel.netlink import Netlink
 
 SECONDS = 1.0
@@ -35,7 +35,8 @@ def over_ours(address: str, settings: Settings) -> bool:
     with Netlink() as netlink:
         found = [links.decode(body, settings.group)[0] for body in netlink.dump(links.DUMP)]
         held = [addresses.decode(body)[1] for body in netlink.dump(addresses.DUMP)]
-        route = routes.decode(netlink.ask(routes.towards(address)), {link.index: link.name for link in found})
+        names = {link.index: link.name for link in found}
+        route = lookup.decode(netlink.ask(lookup.encode(address)), names).route
     return (
         route.protocol == settings.protocol
         or route.device in {link.name for link in found if link.ours}

@@ -17,7 +17,8 @@ HEADER = ("", "way", "node", "hop", "found", "declared, where it differs")
 
 
 def text(found: Explanation) -> str:
-    blocks = [_ends(found), table([HEADER, *_rows(found)])]
+    rows = [HEADER, *_rows(found)]
+    blocks = [_ends(found), table(rows if any(row[-1] for row in rows[1:]) else [row[1:-1] for row in rows])]
     if found.tried:
         blocks.append("echoes\n" + table([_echo(one) for one in found.tried]))
     blocks += [_difference(hop) for hop in found.hops if hop.same is False]

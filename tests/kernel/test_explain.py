@@ -6,18 +6,14 @@ container 10.11.0.2 -- obr_net [n1] eth0 10.0.0.1 --+-- eth0 10.0.0.2 [n2] obr_n
 import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from lab.containers import Chain, Container
+from tests.kernel import explaining
 from tests.kernel.cluster import Declared, Underlay, an_underlay
 from tests.kernel.node import Node
-from workers import document as documents
-from workers.asked import Ground
-from workers.document import Document
 from workers.explained import Crossing, Echo, Explained, Hop, Leg
-from workers.explaining.answer import explain
 
 PLUGINS = Path("/usr/lib/cni")
 DIRECT = Declared(mode="vxlan", tunnel="never")
@@ -27,27 +23,6 @@ COMES = Leg(1, "10.11.0.2", "10.11.4.2", ends="container", receiver="c2", into="
 OUTSIDE = Leg(0, "10.11.0.2", "10.0.0.2", starts="container", sender="c1", out_of="net")
 BRIDGES = Leg(0, "10.11.0.1", "10.11.4.1", starts="bridge", out_of="net", over="net", peer="n2")
 SIX = Leg(0, "fd11::1", "fd11::101", starts="bridge", out_of="net", over="net", peer="n2")
-
-
-def question(document: Document, *legs: Leg, echoes: tuple[Echo, ...] = ()) -> tuple[Any, dict[str, Any]]:
-    """The body, and the peer lists by digest, as the control plane sends them."""
-    networks, shared = [], {}
-    for network in document.networks:
-        rows = [dataclasses.asdict(peer) for peer in network.peers]
-        digest = documents.digest(documents.canonical(rows))
-        shared[digest] = rows
-        networks.append({**dataclasses.asdict(network), "peers": digest})
-    head = {
-        **dataclasses.asdict(document),
-        "cni": {"plugins": document.cni_plugins, "config": document.cni_config},
-        "networks": networks,
-    }
-    body = {
-        "head": head,
-        "legs": [dataclasses.asdict(leg) for leg in legs],
-        "echoes": [dataclasses.asdict(echo) for echo in echoes],
-    }
-    return body, shared
 
 
 class Cluster:
@@ -71,11 +46,7 @@ class Cluster:
         return self.underlay.nodes[2]
 
     def explained(self, number: int, *legs: Leg, echoes: tuple[Echo, ...] = ()) -> Explained:
-        node = self.underlay.nodes[number]
-        document = self.underlay.document(number, self.declared)
-        body, shared = question(document, *legs, echoes=echoes)
-        with node.namespace.entered():
-            return explain(body, Ground(node.settings, node.kernel, document, shared))
+        return explaining.explained(self.underlay, number, self.declared, *legs, echoes=echoes)
 
     def hops(self, number: int, leg: Leg) -> tuple[Hop, ...]:
         (passage,) = self.explained(number, leg).passages
@@ -314,3 +285,15 @@ def test_a_container_that_does_not_answer_is_named_after_the_echoes(make: Make) 
     passages = cluster.explained(2, COMES, echoes=(echo,)).passages
     last = passages[0].hops[-1]
     assert (last.kind, last.why) == ("address", "c2 eth0 holds 10.11.4.2 and does not answer on obr_net")
+
+
+def test_the_bridge_of_a_node_is_an_end_of_its_own(make: Make) -> None:
+    cluster = make(DIRECT)
+    comes = Leg(1, "10.11.0.1", "10.11.4.1", ends="bridge", into="net", over="net", peer="n1")
+    hops = [*cluster.hops(1, BRIDGES), *cluster.hops(2, comes)]
+    assert [hop.why for hop in hops] == [""] * len(hops)
+    assert ("rule", "table local") in [(hop.kind, hop.found) for hop in hops]
+    cluster.n2.ip("rule add priority 100 from 10.99.0.0/16 lookup 77")
+    assert cluster.different(2, comes) == ("", ""), "now the kernel keeps local and main apart"
+    cluster.n2.ip("addr del 10.11.4.1/22 dev obr_net")
+    assert cluster.different(2, comes)[0] == "route"

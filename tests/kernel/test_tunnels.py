@@ -41,6 +41,11 @@ def test_what_is_not_needed_any_more_goes(tmp_path: Path, ends: tuple[str, ...])
 
 
 @pytest.mark.parametrize("ends", OVER)
+def test_the_way_through_it_is_explained(tmp_path: Path, ends: tuple[str, ...]) -> None:
+    tunnels.the_way_is_explained(tmp_path, "vxlan", ends)
+
+
+@pytest.mark.parametrize("ends", OVER)
 def test_it_repairs_its_device_and_the_routes(tmp_path: Path, ends: tuple[str, ...]) -> None:
     tunnels.tampering_is_repaired(tmp_path, "vxlan", ends)
 

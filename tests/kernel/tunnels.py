@@ -12,10 +12,12 @@ from lab.namespaces import Namespace
 from lab.pings import Pinging, ping
 from lab.waiting import until
 from tests.kernel.cluster import Declared, Underlay, an_underlay
+from tests.kernel.explaining import explained
 from tests.kernel.node import Node
 from workers import reconcile
 from workers.changes import Change
 from workers.document import OVERHEADS
+from workers.explained import Hop, Leg
 from workers.kernel.door import Kernel
 
 HEADERS = {"4": 28, "6": 48}
@@ -97,6 +99,35 @@ def nothing_is_left(directory: Path, mode: str, ends: tuple[str, ...]) -> None:
             (change,) = node.converge(direct)
         assert change.startswith("change firewall")
         assert "chain tunnels" not in node.nft("list ruleset")
+
+
+def the_way_is_explained(directory: Path, mode: str, ends: tuple[str, ...]) -> None:
+    """There and back in both families: all as declared; the first thing that is not, is named."""
+    with an_underlay(directory) as underlay:
+        network = Declared(mode=mode, ends=ends)
+        underlay.converge(network)
+        for source, target in zip(network.bridge_addresses(1), network.bridge_addresses(2), strict=True):
+            leaves = Leg(0, source, target, starts="bridge", out_of="net", over="net", peer="n2")
+            comes = Leg(1, source, target, ends="bridge", into="net", over="net", peer="n1")
+            hops = [*_hops(underlay, 1, network, leaves), *_hops(underlay, 2, network, comes)]
+            assert [hop.why for hop in hops] == [""] * len(hops)
+            kinds = [hop.kind for hop in hops]
+            assert (kinds.count("tunnel"), kinds.count("guard")) == (2, 1)
+            (route, *_) = (hop for hop in hops if hop.kind == "route")
+            device = route.found.split()[-1]
+            underlay.nodes[1].ip(f"link set {device} down")
+            first = next(hop for hop in _hops(underlay, 1, network, leaves) if not hop.same)
+            assert first.kind == "route", "it went with its device"
+            underlay.converge_one(1, network)
+            underlay.nodes[2].nft("flush set inet netadmin peers" + ends[0])
+            first = next(hop for hop in _hops(underlay, 2, network, comes) if not hop.same)
+            assert first.kind == "guard"
+            underlay.converge_one(2, network)
+
+
+def _hops(underlay: Underlay, number: int, network: Declared, leg: Leg) -> tuple[Hop, ...]:
+    (passage,) = explained(underlay, number, network, leg).passages
+    return passage.hops
 
 
 def tampering_is_repaired(directory: Path, mode: str, ends: tuple[str, ...]) -> None:

@@ -50,5 +50,10 @@ def test_what_is_not_needed_any_more_goes(tmp_path: Path, mode: str, ends: tuple
 
 
 @pytest.mark.parametrize(("mode", "ends"), MODES)
+def test_the_way_through_it_is_explained(tmp_path: Path, mode: str, ends: tuple[str, ...]) -> None:
+    tunnels.the_way_is_explained(tmp_path, mode, ends)
+
+
+@pytest.mark.parametrize(("mode", "ends"), MODES)
 def test_it_repairs_its_devices_and_the_routes(tmp_path: Path, mode: str, ends: tuple[str, ...]) -> None:
     tunnels.tampering_is_repaired(tmp_path, mode, ends)

@@ -13,6 +13,7 @@ from workers.changes import Owned
 from workers.document import DesiredNetwork, Document, Peer
 from workers.explained import Leg
 from workers.host import Host, address, first_address, subnet
+from workers.kernel.lookup import LOCAL
 from workers.kernel.messages import family
 from workers.kernel.routes import MAIN, Route
 from workers.kernel.tunnels import Tunnel, Way, way
@@ -20,7 +21,6 @@ from workers.report import Finding
 
 KERNEL = 2
 """Protocol of routes that the kernel makes for addresses (RTPROT_KERNEL)."""
-LOCAL = 255
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,8 @@ def _different(route: Route, course: Course, sight: Sight) -> tuple[str, str]:
     taken, kind = sight.match.route, sight.match.kind
     if kind not in ("unicast", "local"):
         return f"{course.node} drops the packet: {kind} {taken.dst}, {_maker(taken, sight)}", _clean(taken)
+    if taken.table not in [_table(name, sight) for name in course.tables]:
+        return f"{course.node} takes {_shown(sight.match, sight)} of table {_name(taken.table, sight)}", ""
     where = (taken.via, taken.device, _ends(taken)) == (route.via, route.device, _ends(route))
     if taken.dst == route.dst and where:
         return "", ""

@@ -1,10 +1,9 @@
 """What is there: everything that a leg's hops are compared with, looked at once."""
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from workers.changes import Owned
 from workers.config import Settings
 from workers.explained import Crossing
 from workers.explaining.course import Course
@@ -25,8 +24,6 @@ class Node:
     """What all legs of one answer share."""
 
     host: Host
-    present: Mapping[Hashable, Owned]
-    """Ours, and what is in the way of ours, by key."""
     leases: Mapping[tuple[str, str], Lease]
     """By network and address."""
     listing: str
@@ -65,10 +62,8 @@ def node(
     crossings: Iterable[Crossing],
     settings: Settings,
 ) -> Node:
-    found = [*observed.foreign, *observed.ours]
     return Node(
         host=observed.host,
-        present={one.key: one for one in found},
         leases={(lease.network, lease.address): lease for lease in leases},
         listing=listing,
         answers={one.destination: one.received > 0 for one in crossings},
@@ -113,7 +108,7 @@ def _match(course: Course, host: Host, kernel: Kernel) -> tuple[Match | None, OS
     known = bool(entrance) or course.leg.starts in ("bridge", "node")
     source, destination = course.leg.source if known else "", course.leg.destination
     try:
-        body = kernel.netlink.ask(lookup.encode(source, destination, entrance.index if entrance else 0))
+        body = kernel.netlink.ask(lookup.encode(destination, source, entrance.index if entrance else 0))
     except NetlinkError as error:
         return None, error, bool(entrance) and _has_route(destination, kernel)
     return lookup.decode(body, names), None, False
@@ -121,7 +116,7 @@ def _match(course: Course, host: Host, kernel: Kernel) -> tuple[Match | None, OS
 
 def _has_route(destination: str, kernel: Kernel) -> bool:
     try:
-        kernel.netlink.ask(lookup.encode("", destination, 0))
+        kernel.netlink.ask(lookup.encode(destination))
     except NetlinkError:
         return False
     return True

@@ -7,7 +7,7 @@ Source: the kernel's net/ipv4/route.c and net/ipv6/route.c, rtnetlink(7).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from workers.kernel import routes
 from workers.kernel.messages import (
@@ -24,6 +24,7 @@ from workers.kernel.messages import (
 from workers.kernel.routes import DST, Route
 
 SRC, IIF = 2, 3
+LOCAL = 255
 LOOKUP_TABLE, FIB_MATCH = 0x1000, 0x2000
 """Without the first an IPv4 answer names table main, whichever it was (RTM_F_LOOKUP_TABLE); IPv6
 refuses it."""
@@ -40,8 +41,8 @@ class Match:
     """``unicast``, ``local`` ..."""
 
 
-def encode(source: str, destination: str, device: int) -> Request:
-    """Asks for a packet that comes in by ``device``; 0: one of the node itself. ``source`` may be empty."""
+def encode(destination: str, source: str = "", device: int = 0) -> Request:
+    """Asks for a packet that comes in by the device of this number; 0: one of the node itself."""
     bits = 8 * len(packed(destination))
     kind = family(destination)
     flags = FIB_MATCH | (LOOKUP_TABLE if kind == INET else 0)
@@ -52,6 +53,10 @@ def encode(source: str, destination: str, device: int) -> Request:
 
 
 def decode(body: bytes, names: Mapping[int, str]) -> Match:
-    """The answer; ``names`` of devices by number."""
-    kind = ROUTE_HEADER.unpack_from(body)[7]
-    return Match(routes.decode(body, names), KINDS.get(kind, f"type {kind}"))
+    """The answer; ``names`` of devices by number.
+
+    As long as there are no policy rules the kernel keeps local and main as one table, and calls it main.
+    """
+    number = ROUTE_HEADER.unpack_from(body)[7]
+    kind, route = KINDS.get(number, f"type {number}"), routes.decode(body, names)
+    return Match(replace(route, table=LOCAL) if kind == "local" else route, kind)

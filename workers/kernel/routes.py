@@ -41,11 +41,9 @@ from workers.kernel.messages import (
 from workers.kernel.tunnels import Encap, Way, decode_encap, encode_encap, way
 from workers.report import Finding
 
-DST, SRC, OIF, GATEWAY, PRIORITY, PREFSRC, MULTIPATH, TABLE = 1, 2, 4, 5, 6, 7, 9, 15
+DST, OIF, GATEWAY, PRIORITY, PREFSRC, MULTIPATH, TABLE = 1, 4, 5, 6, 7, 9, 15
 ONLINK = 4
 """RTNH_F_ONLINK: the next hop is on the device, whatever the addresses say."""
-FIB_MATCH = 0x2000
-"""RTM_F_FIB_MATCH: the route itself, with who made it, and not what follows from it."""
 UNIVERSE, LINK, ANY = 0, 253, 255
 UNICAST, BLACKHOLE = 1, 6
 MAIN = 254
@@ -144,21 +142,6 @@ def dump(kind: int, protocol: int = 0, table: int = 0) -> Request:
         ROUTE_HEADER.pack(kind, 0, 0, 0, min(table, 255), protocol, 0, 0, 0)
         + (number(TABLE, table) if table else b""),
     )
-
-
-def lookup(destination: str, source: str) -> Request:
-    """Asks which way the kernel sends packets of the node itself between two addresses."""
-    kind, bits = family(destination), 8 * len(packed(destination))
-    header = ROUTE_HEADER.pack(kind, bits, bits, 0, 0, 0, 0, 0, 0)
-    body = header + attribute(DST, packed(destination)) + attribute(SRC, packed(source))
-    return Request(Type.GETROUTE, Flag(0), body)
-
-
-def towards(address: str) -> Request:
-    """Asks which route of the tables leads to an address; its answer is for ``decode``."""
-    kind = family(address)
-    header = ROUTE_HEADER.pack(kind, 32 if kind == INET else 128, 0, 0, 0, 0, 0, 0, FIB_MATCH)
-    return Request(Type.GETROUTE, Flag(0), header + attribute(DST, packed(address)))
 
 
 def is_taken(route: Route) -> Request:

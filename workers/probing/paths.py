@@ -3,7 +3,7 @@
 import errno
 import socket
 
-from workers.kernel import routes
+from workers.kernel import lookup
 from workers.kernel.netlink import Netlink, NetlinkError
 from workers.probing.targets import Target
 from workers.probing.verdict import Path
@@ -14,10 +14,10 @@ def path(target: Target) -> Path:
     own = _is_own(target)
     with Netlink() as netlink:
         try:
-            body = netlink.ask(routes.lookup(target.address, target.source))
+            body = netlink.ask(lookup.encode(target.address, target.source))
         except NetlinkError:
             return Path(own=own)
-    route = routes.decode(body, dict(socket.if_nameindex()))
+    route = lookup.decode(body, dict(socket.if_nameindex())).route
     return Path(route.device, route.via, own)
 
 
