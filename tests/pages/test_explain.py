@@ -12,6 +12,7 @@ from tests.pages.conftest import Visit, logged_in
 from workers import question as wire
 from workers.explained import Crossing, Explained, Hop, Passage
 from workers.question import Answer
+from workers.report import Pair, Probed
 
 BRIDGE = Hop("bridge", "obr_backend1 10.11.0.1/22 up", "obr_backend1 10.11.0.1/22 up", True)
 GONE = Hop(
@@ -95,3 +96,14 @@ def test_an_address_of_a_network_leads_there(visit: Visit) -> None:
     page = visit("/networks/backend1/", "vera")
     page.get_by_role("link", name="Explain the way to 10.11.4.9").click()
     expect(page.get_by_label("To")).to_have_value("10.11.4.9")
+
+
+@pytest.mark.usefixtures("network")
+def test_a_pair_of_the_matrix_leads_there(visit: Visit) -> None:
+    pair = Pair("n2", "down", loss=1.0, code="no-route", why="there is no route", remedy="See the node")
+    factories.reported("n1", probes=(Probed("backend1", 4, 1, 0, 0, 1, 0, 0.0, pairs=(pair,)),))
+    page = visit("/networks/backend1/", "vera")
+    page.get_by_role("link", name="Explain the way from n1 to n2").first.click()
+    expect(page.get_by_label("From")).to_have_value("n1")
+    expect(page.get_by_label("To")).to_have_value("n2")
+    expect(page.get_by_label("Network")).to_have_value("backend1")
