@@ -107,6 +107,10 @@ def test_a_plan_that_concerns_no_node_ends_well(run: Run) -> None:
     assert run(f"net plan {KW}") == ["plan of backend1: it concerns no node"]
 
 
+def test_the_network_that_is_drafted_may_be_named_too(run: Run) -> None:
+    assert run(f"net plan backend1 {KW}") == ["plan of backend1: it concerns no node"]
+
+
 def test_it_is_also_json(run: Run) -> None:
     shown = json.loads("\n".join(run(f"net plan --format json {KW}")))
     assert shown["summary"]["nodes"] == 0

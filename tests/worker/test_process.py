@@ -140,9 +140,9 @@ def test_it_does_not_run_for_its_own_changes(node: Node, plane: ControlPlane, st
     worker = start()
     until(plane.told, what="the first report", within=60)
     for _ in range(3):
+        done = worker.said().count("repaired")
         node.ip("link del obr_backend1")
-        until(lambda: node.routes() == BOTH, what="the routes are back", within=5)
-    until(lambda: worker.said().count("repaired") >= 3, what="the last repair is logged", within=5)
+        until(lambda: worker.said().count("repaired") > done, what="the repair is logged", within=5)  # noqa: B023
     before, repairs = _ticks(worker.pid), worker.said().count("repaired")
     time.sleep(1)  # the one wait: that nothing happens has no condition to wait for
     assert _ticks(worker.pid) - before <= 10

@@ -149,10 +149,11 @@ class Command(Verbs):
             raise CommandError("--withdraw: names no network. Give one, like: net plan backend1 --withdraw")
         if not (networks or kw):
             raise CommandError("There is nothing to plan. Give --kw KEYWORD=VALUE, or the NAME of a network")
-        names = [the_network(name).name for name in networks]
+        drafted = configuration.networks_of(kw)
+        names = [name if name in drafted else the_network(name).name for name in networks]
         operation = planning.ask(
             lambda: _carry_out(kw, names if withdraw else [], force),
-            [*names, *configuration.networks_of(kw)],
+            dict.fromkeys([*names, *drafted]),
             {"kw": kw, "withdraw": names if withdraw else [], "force": force},
             by=by(),
             within=wait,
