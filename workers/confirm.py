@@ -49,8 +49,7 @@ class Confirm:
         self._settings = settings
         self._lock = threading.Lock()
         self._standing = self._read()
-        now = time.time()
-        self._until = time.monotonic() + self._standing.remaining(now) if self._standing.trial else math.inf
+        self._until = time.monotonic() + self._standing.remaining(time.time())
         self._since = math.inf
         """An exchange that began earlier proves nothing: the apply was still to end."""
         self._kept: Document | None = None
@@ -70,6 +69,17 @@ class Confirm:
     def seconds(self) -> float:
         """How long the trial that waits for an answer may take; 0: none does."""
         return self._standing.seconds if self._standing.trial and self._since < math.inf else 0.0
+
+    def haste(self, desired: Desired) -> float:
+        """How long the trial lasts that is under way, or that begins with this document; 0: neither.
+
+        A request that is under way when the apply cuts it off keeps the next one waiting.
+        """
+        if self._standing.trial:
+            return self._standing.seconds
+        if desired.document is None or self._standing.knows(desired.version):
+            return 0.0
+        return desired.document.confirm
 
     @property
     def until(self) -> float:
@@ -209,7 +219,7 @@ class Confirm:
         if changed == self._standing:
             return
         self._standing = changed
-        self._until = time.monotonic() + changed.remaining(time.time()) if changed.trial else math.inf
+        self._until = time.monotonic() + changed.remaining(time.time())
         if not changed.trial:
             self._since = math.inf
         self._write()

@@ -29,6 +29,7 @@ CONNECT_SECONDS = 3.0
 READ_SECONDS = 15.0
 PATIENT = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
 PROBLEM = "application/problem+json"
+ONCE = urllib3.Retry(connect=0, read=0, status=0, other=0)
 ONCE_MORE = urllib3.Retry(
     connect=0, read=1, status=0, other=0, allowed_methods=None, respect_retry_after_header=False
 )
@@ -128,7 +129,7 @@ class Control:
                 headers={**self._pool.headers, **headers},
                 body=body,
                 redirect=False,
-                retries=ONCE_MORE,
+                retries=ONCE_MORE if timeout is PATIENT else ONCE,
                 timeout=timeout,
             )
         except urllib3.exceptions.HTTPError as error:

@@ -98,7 +98,7 @@ class Courier(threading.Thread):
     def run(self) -> None:
         while not self._stopped:
             asked, mail = self._next()
-            if seconds := self._confirm.seconds:
+            if seconds := self._confirm.haste(self.desired):
                 self._control.hurry(seconds / ATTEMPTS)
             try:
                 if asked:

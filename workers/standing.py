@@ -8,6 +8,7 @@ Times are seconds since 1970, given by the caller.
 """
 
 import json
+import math
 from dataclasses import asdict, dataclass, replace
 
 from workers import wire
@@ -54,13 +55,9 @@ class Standing:
         """No version is on trial any more: a confirmed one is in force again."""
         return replace(self, trial="", deadline=0.0, applied=False) if self.trial else self
 
-    def is_over(self, now: float) -> bool:
-        """Whether the trial has lasted too long."""
-        return bool(self.trial) and self.remaining(now) <= 0
-
     def remaining(self, now: float) -> float:
-        """Seconds left of the trial. A clock that was set back makes it no longer than a whole one."""
-        return min(self.deadline - now, self.seconds)
+        """Seconds left of the trial; infinite without one. A clock that was set back makes it no longer."""
+        return min(self.deadline - now, self.seconds) if self.trial else math.inf
 
     def rolled_back(self) -> "Standing":
         """The version on trial is refused from now on."""

@@ -10,6 +10,7 @@ import json
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -54,6 +55,9 @@ class ControlPlane:
         self.answers: dict[int, QuestionAnswer] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         """Method, path, headers."""
+        self.after_next_document: Callable[[], object] | None = None
+        """What happens to the control plane as soon as it has served the document that is declared now."""
+        self.gone = False
         self.held = threading.Event()
         self.held.set()
         self._server = _Server((address, port), _handler(self))
@@ -76,6 +80,12 @@ class ControlPlane:
     def hold(self) -> None:
         """Answer nothing from now on, until the end."""
         self.held.clear()
+
+    def away(self) -> None:
+        """Its process has ended: connections are refused, and the ones it had are closed."""
+        self.gone = True
+        self._server.socket.close()
+        self.drop_connections()
 
     def drop_connections(self) -> None:
         """Hang up on everybody, as a server does that is restarted or tired of waiting."""
@@ -141,6 +151,8 @@ def _handler(plane: ControlPlane) -> type[BaseHTTPRequestHandler]:
                 self._send(Answer(304, headers))
             else:
                 self._send(Answer(200, {**headers, "ETag": f'"{plane.version}"'}, plane.document))
+                if plane.after_next_document:
+                    plane.after_next_document()
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))

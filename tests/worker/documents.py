@@ -48,6 +48,7 @@ def body(
     plugins: str = "",
     confirm: float = 0,
     probe_interval: float = 0,
+    attempt: int = 0,
 ) -> bytes:
     """The bytes of a document with these networks."""
     lists = {}
@@ -61,6 +62,7 @@ def body(
         "look_interval": look_interval,
         "confirm": confirm,
         "probe_interval": probe_interval,
+        "attempt": attempt,
         "cni": {"plugins": plugins, "config": config},
         "ranges": [cidr for network in networks for cidr in network["ranges"]],
         "networks": [_pointing(network) for network in networks],
