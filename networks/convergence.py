@@ -71,7 +71,10 @@ class NodeState:
         return [finding for finding in self.findings if finding["network"] in ("", network)]
 
     def failures_of(self, network: str | None = None) -> list[dict[str, str]]:
-        """Pairs that fail, in the shape of findings, and with the peer: of all networks, or of this one."""
+        """Pairs that fail, in the shape of findings, and with the peer: of all networks, or of this one.
+        What a node said that is not heard of any more is too old."""
+        if self.silent:
+            return []
         return _failures(self.probes if network is None else self.probes_of(network))
 
     @property

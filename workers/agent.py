@@ -228,7 +228,7 @@ class Agent(threading.Thread):
 
     def _tell_probes(self, last: Report) -> None:
         """Probes found something out; nothing was looked at for it."""
-        self._last = reporting.probed(last, self._prober.probed)
+        self._last = reporting.probed(last, self._prober.probed, self._prober.findings)
         if not (self._courier.desired.removed or reporting.same(self._last, self._told)):
             self._post(self._last)
 

@@ -14,6 +14,7 @@ from workers.config import Settings
 from workers.desired import Desired
 from workers.host import Host
 from workers.objects import conf_directory
+from workers.probing.prober import NO_PROBES
 from workers.reconcile import Outcome
 from workers.report import Finding, Lease, Probed, Report
 
@@ -51,11 +52,16 @@ def report(
     )
 
 
-def probed(last: Report, probes: tuple[Probed, ...]) -> Report:
-    """The report of the last run once more, with what probes found since."""
-    outcome = "unchanged" if last.outcome == "applied" else last.outcome
+def probed(last: Report, probes: tuple[Probed, ...], findings: tuple[Finding, ...]) -> Report:
+    """The report of the last run once more, with what probes found since, and what is in their way."""
     return dataclasses.replace(
-        last, sequence=time.time_ns(), outcome=outcome, changes=(), drift=(), probes=probes
+        last,
+        sequence=time.time_ns(),
+        outcome="unchanged" if last.outcome == "applied" else last.outcome,
+        changes=(),
+        drift=(),
+        findings=(*(one for one in last.findings if one.code != NO_PROBES), *findings),
+        probes=probes,
     )
 
 

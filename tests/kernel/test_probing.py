@@ -1,71 +1,21 @@
 """Probes on real kernels: what each state and each reason takes."""
 
 import dataclasses
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
 from pathlib import Path
 
 import pytest
 
 from lab.waiting import until
-from tests.kernel.cluster import Declared, Underlay, an_underlay
+from tests.kernel.cluster import Declared, an_underlay
+from tests.kernel.probing import WITHIN, probing
 from workers.probing import trial
-from workers.probing.prober import Prober
-from workers.report import Pair, Probed
-
-WITHIN = 15.0
-"""Seconds until a pair is called down, at most; up takes milliseconds."""
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A new pair that does not answer is judged after two seconds, not six."""
     monkeypatch.setitem(trial.VOLLEYS, "pending", (0.0, 0.1, 0.6))
-
-
-class Probing:
-    """The prober of one node of an underlay, aimed at a network as its agent would."""
-
-    def __init__(self, underlay: Underlay, number: int) -> None:
-        self.underlay, self.number = underlay, number
-        self.woken = 0
-        self.prober = Prober(self._wake)
-        with underlay.nodes[number].namespace.entered():
-            self.prober.start()
-
-    def _wake(self) -> None:
-        self.woken += 1
-
-    def aim(self, *networks: Declared, interval: float = 1.0, changed: bool = False) -> None:
-        node = self.underlay.nodes[self.number]
-        document = dataclasses.replace(
-            self.underlay.document(self.number, *networks), probe_interval=interval
-        )
-        with node.namespace.entered():
-            host = node.look(document).host
-        self.prober.aim(document, host, changed)
-
-    def judged(self, within: float = WITHIN) -> tuple[Probed, ...]:
-        """What is known once nothing is pending."""
-        until(
-            lambda: self.prober.probed and not any(one.pending for one in self.prober.probed),
-            what="all pairs are judged",
-            within=within,
-        )
-        return self.prober.probed
-
-    def pairs(self, within: float = WITHIN) -> list[Pair]:
-        return [pair for probed in self.judged(within) for pair in probed.pairs]
-
-
-@contextmanager
-def probing(underlay: Underlay, number: int = 1) -> Iterator[Probing]:
-    one = Probing(underlay, number)
-    try:
-        yield one
-    finally:
-        one.prober.stop()
-        one.prober.join()
 
 
 @pytest.mark.parametrize(
@@ -256,3 +206,46 @@ def test_a_peer_that_applies_a_little_later_makes_no_noise(tmp_path: Path) -> No
         n1.judged()
         assert [probed.up for probed in n1.prober.probed] == [1, 1]
         assert seen == {0}
+
+
+def test_without_the_right_to_raw_sockets_it_says_so(tmp_path: Path) -> None:
+    with an_underlay(tmp_path) as underlay:
+        underlay.converge(Declared(tunnel="never"))
+        dropped = ["setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw", sys.executable, "-c", _PROBE]
+        said = underlay.nodes[1].namespace.run(dropped)
+    assert said.splitlines() == ["no-probes echo socket of IPv4: cannot be opened (Operation not permitted)"]
+
+
+_PROBE = """
+import dataclasses, threading
+from tests.documents import document, routed
+from tests.pure.test_probing import HOST
+from workers.probing.prober import Prober
+
+woken = threading.Event()
+prober = Prober(lambda: prober.findings and woken.set())
+prober.start()
+prober.aim(document(routed(), probe_interval=30.0), HOST, True)
+assert woken.wait(10)
+for finding in prober.findings:
+    print(finding.code, f"{finding.subject}: {finding.why}".partition(", so that")[0])
+assert prober.probed[0].pending == 2
+"""
+
+
+def test_a_node_that_comes_back_with_another_card_is_found_by_its_own_probes(tmp_path: Path) -> None:
+    """It asks for the next hop by its own address first: else the peer keeps sending to the old card."""
+    network = Declared(tunnel="never", inside=("4",))
+    with an_underlay(tmp_path) as underlay:
+        underlay.converge(network)
+        with probing(underlay, 2) as n2:
+            n2.aim(network, interval=3600)
+            n2.judged()
+        underlay.nodes[1].ip("link set eth0 down")
+        underlay.nodes[1].ip("link set eth0 address 02:00:00:00:00:99")
+        underlay.nodes[1].ip("link set eth0 up")
+        underlay.converge_one(1, network)
+        with probing(underlay) as n1:
+            n1.aim(network)
+            n1.judged()
+            assert n1.prober.probed[0].up == 1

@@ -14,6 +14,7 @@ from lab.waiting import until
 from tests.kernel.cluster import Declared, Underlay, an_underlay
 from tests.kernel.explaining import explained
 from tests.kernel.node import Node
+from tests.kernel.probing import probing
 from workers import reconcile
 from workers.changes import Change
 from workers.document import OVERHEADS
@@ -27,7 +28,8 @@ ENDS = {"ipip": ("4",), "gre": ("4",), "ip6ip6": ("6",), "ip6gre": ("6",), "vxla
 
 
 def packets_cross(directory: Path, mode: str, ends: tuple[str, ...], count: int = 3) -> None:
-    """Both families, each way between all nodes, and a full-size packet with DF but not one byte more."""
+    """Both families, each way between all nodes, and a full-size packet with DF but not one byte more;
+    the nodes' own probes find the same."""
     with an_underlay(directory, count) as underlay:
         network = Declared(mode=mode, ends=ends, members=range(1, count + 1))
         underlay.converge(network)
@@ -36,6 +38,9 @@ def packets_cross(directory: Path, mode: str, ends: tuple[str, ...], count: int 
             for target in underlay.nodes:
                 if source != target:
                     _crosses(underlay.nodes[source].namespace, network, target, mtu)
+        with probing(underlay) as n1:
+            n1.aim(network)
+            assert {(pair.state, pair.largest) for pair in n1.pairs()} == {("up", mtu)}
         assert len(_devices(underlay.nodes[1])) == (2 if mode == "ipip" and ends == ("4",) else 1)
 
 

@@ -182,10 +182,20 @@ def test_what_the_kernel_refuses_is_said(path: Path, number: int, code: str) -> 
 )
 def test_who_says_on_the_way_that_it_does_not_pass_is_believed(error: Error, code: str) -> None:
     trial = Trial(TARGET, 0.0, "down")
-    (echo, *_) = trial.due(0.0)
+    (_, echo, _) = trial.due(0.0)
     trial.told(echo, error)
     play(trial, dead)
     assert judged(trial) == ("down", code)
+
+
+def test_the_peers_own_address_is_asked_first() -> None:
+    """So that who has its address is asked for in the name of this node's own, not of its bridge."""
+    trial = Trial(TARGET, 0.0)
+    assert [(echo.address, echo.source) for echo in trial.due(0.0)] == [
+        ("10.0.0.2", ""),
+        ("10.11.4.1", "10.11.0.1"),
+        ("10.11.4.1", "10.11.0.1"),
+    ]
 
 
 def test_without_a_way_there_is_nothing_to_try() -> None:

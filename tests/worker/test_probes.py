@@ -1,5 +1,6 @@
 """What probes find out is reported by the agent, and nothing is looked at for it."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from tests.worker.conftest import Node, Runs, declare
 from tests.worker.control_plane import ControlPlane
 from workers.agent import Agent
 from workers.probing import schedule, trial
+from workers.probing.trial import Trial
 from workers.report import Probed
 
 PEER = """
@@ -38,13 +40,25 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     for before in trial.VOLLEYS:
         monkeypatch.setitem(trial.VOLLEYS, before, (0.0, 0.1))
     monkeypatch.setattr(trial, "PATIENCE", 0.3)
-    monkeypatch.setattr(trial, "ASKED_AFTER", 0.0)
     monkeypatch.setattr(schedule, "FIRST_PAUSE", 0.3)
 
 
 def probes(plane: ControlPlane) -> Probed:
     (found,) = plane.reports[-1].probes or [Probed("none", 4, 0, 0, 0, 0, 0, 0)]
     return found
+
+
+def calm(runs: Runs) -> int:
+    """Wait until nothing that was built leads to a run any more; how many there were."""
+    last = [time.monotonic(), runs.count]
+
+    def quiet() -> bool:
+        if runs.count != last[1]:
+            last[:] = time.monotonic(), runs.count
+        return time.monotonic() - last[0] > 2
+
+    until(quiet, what="no more runs", within=20)
+    return runs.count
 
 
 def wanted(plane: ControlPlane, **values: float) -> str:
@@ -77,7 +91,7 @@ def test_a_pair_that_goes_down_is_a_report_and_no_run(
     wanted(plane, probe_interval=0.5)
     agent.look()
     until(lambda: probes(plane).up == 1, what="the peer is up", within=5)
-    count = runs.count
+    count = calm(runs)
     peer.run(["ip", "addr", "del", "10.11.2.1/24", "dev", "obr_backend1"])
     until(lambda: probes(plane).down == 1, what="it is down", within=10)
     assert probes(plane).pairs[0].code in ("blocked", "not-built")
@@ -124,3 +138,26 @@ def test_between_rounds_no_socket_is_open(
     agent.look()
     until(lambda: probes(plane).up == 1, what="the peer is up", within=5)
     until(lambda: node.namespace.run(["cat", "/proc/net/raw"]).count("\n") == 1, what="none", within=5)
+
+
+def test_a_failure_of_the_prober_is_said_once_and_it_begins_anew(
+    peer: Namespace,
+    agent: Agent,
+    plane: ControlPlane,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("out of luck")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trial, "due", broken)
+        wanted(plane, probe_interval=30)
+        agent.look()
+        until(lambda: plane.reports[-1].findings, what="the finding", within=5)
+        (finding,) = plane.reports[-1].findings
+        assert (finding.code, finding.why) == ("no-probes", "RuntimeError: out of luck")
+        assert probes(plane).pending == 1
+    until(lambda: probes(plane).up == 1, what="the peer is up", within=10)
+    until(lambda: plane.reports[-1].findings == (), what="all is well", within=5)
+    assert sum("probing failed" in record.message for record in caplog.records) == 1

@@ -31,6 +31,10 @@ GAP = 0.1
 PATHS = 64
 """Failed pairs of a batch about which the kernel's routing tables are asked."""
 FOREVER = 3600.0
+FAILURE = "probes"
+"""Subject of a failure of its own; a verdict ends it."""
+NO_PROBES = "no-probes"
+"""Code of what keeps it from probing."""
 
 log = logging.getLogger("netadmin.probing")
 
@@ -105,13 +109,23 @@ class Prober(threading.Thread):
             while not self._stopped:
                 try:
                     self._turn(echoes)
-                except Exception:
-                    log.exception("probing failed; it begins anew")
-                    self._trials.clear()
-                    self._timers.clear()
-                    self._schedule.put_off(time.monotonic())
+                except Exception as error:
+                    if self._begin_anew(error):
+                        log.exception("probing failed; it begins anew")
                     echoes.close()
                     time.sleep(1)
+
+    def _begin_anew(self, error: Exception) -> bool:
+        """Forget what is under way; report what it was. False: that was said already."""
+        self._trials.clear()
+        self._timers.clear()
+        self._schedule.put_off(time.monotonic())
+        found = _failure(error)
+        if found in self.findings:
+            return False
+        self.findings = (*self.findings, found)
+        self._wake()
+        return True
 
     def _turn(self, echoes: Echoes) -> None:
         """Whatever is to do now, and sleep until there is more."""
@@ -236,6 +250,7 @@ class Prober(threading.Thread):
         if not self._news_since or (self._trials and now - self._news_since < GAP):
             return
         self._news_since = 0.0
+        self.findings = tuple(one for one in self.findings if one.subject != FAILURE)
         with self._lock:
             self._probed = self._schedule.probed()
         self._wake()
@@ -256,10 +271,20 @@ def _socket_name(family: int) -> str:
 
 def _no_sockets(family: int, error: OSError) -> Finding:
     return Finding(
-        code="no-probes",
+        code=NO_PROBES,
         network="",
         subject=_socket_name(family),
         why=f"cannot be opened ({error.strerror}), so that nothing tells whether packets cross",
         remedy="Give the worker CAP_NET_RAW as its systemd unit does, or switch probes off "
         "(cluster.probe_interval=0)",
+    )
+
+
+def _failure(error: Exception) -> Finding:
+    return Finding(
+        code=NO_PROBES,
+        network="",
+        subject=FAILURE,
+        why=f"{type(error).__name__}: {error}",
+        remedy="They are tried again; the worker's log has the details",
     )

@@ -1,7 +1,7 @@
 """One trial of one pair: which echoes go out when, until it is clear what passes.
 
-    volley ... volley          small and full echoes, until a full one comes back: up
-       |  nothing comes back      -> later volleys ask the peer's own address too  -> down
+    volley ... volley          to the peer's own address, small, full; until a full one comes back: up
+       |  nothing comes back      -> down
        `- only small ones do      -> ladders of sizes between the two, each narrower -> mtu
 
 Pure: the time is given, in seconds of a monotonic clock. A pair that is new gets more volleys, as
@@ -31,8 +31,6 @@ LADDER = 16
 """Sizes that are tried at once between the largest that passed and the smallest that did not."""
 STEP = 0.2
 """Seconds for the echoes of a ladder, and some round trips more."""
-ASKED_AFTER = 0.5
-"""Seconds without an echo after which the peer's own address is asked too."""
 
 
 class Echo(NamedTuple):
@@ -109,7 +107,7 @@ class Trial:
         if passed <= self._volleys:
             return []
         self._volleys = passed
-        return self._volley(now)
+        return self._volley()
 
     def next(self) -> float:
         """When to look at it again, if nothing comes back before."""
@@ -167,17 +165,20 @@ class Trial:
         """The smallest size, above all that passed, that did not."""
         return min((size for size in self._tried if size > self.best), default=self.target.size)
 
-    def _volley(self, now: float) -> list[Echo]:
+    def _volley(self) -> list[Echo]:
         self.refused = 0
         self.sent += 1
-        echoes = [self._echo(self.small)]
+        echoes = [] if self.reached or not self.target.underlay else [self._own()]
+        echoes.append(self._echo(self.small))
         if not self.up and not (self._measures and 1 < self._volleys <= MEASURED):
             known = (self.largest, self.largest + 1) if self.largest else ()
             echoes += [self._echo(size) for size in (self.target.size, *known) if size > self.small]
-        silent = self.before == "down" or now - self.start >= ASKED_AFTER
-        if self.target.underlay and silent and not self.reached:
-            echoes.append(Echo(self.target.underlay, "", self.small))
         return echoes
+
+    def _own(self) -> Echo:
+        """To the peer's own address; it goes first. The kernel asks who has the next hop in the name of the
+        packet that made it ask; in the name of a bridge the peer would not learn where this node is."""
+        return Echo(self.target.underlay, "", self.small)
 
     def _narrowing(self, now: float) -> bool:
         """Small packets pass, the full one had its time, and where the limit is, is not clear yet."""
