@@ -53,7 +53,7 @@ class Hop:
 
     kind: str
     """``address``, ``bridge``, ``switch``, ``tunnel``, ``guard``, ``rule``, ``route``, ``firewall``,
-    ``neighbour``."""
+    ``neighbour``, ``forward``."""
     declared: str
     found: str
     same: bool

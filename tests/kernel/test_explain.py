@@ -4,6 +4,7 @@ container 10.11.0.2 -- obr_net [n1] eth0 10.0.0.1 --+-- eth0 10.0.0.2 [n2] obr_n
 """
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -90,10 +91,12 @@ def test_a_direct_way_is_told_hop_by_hop(make: Make) -> None:
         ("switch", "net/ipv4/conf/obr_net/forwarding=1"),
         ("rule", "table main"),
         ("route", "10.11.4.0/22 via 10.0.0.2 dev eth0"),
+        ("forward", "passed on"),
         ("firewall", "leaves as 10.11.0.2"),
         ("switch", "net/ipv4/conf/eth0/forwarding=1"),
         ("rule", "table main"),
         ("route", "10.11.4.0/22 dev obr_net"),
+        ("forward", "passed on"),
         ("bridge", "obr_net 10.11.4.1/22 mtu 1500 up"),
         ("address", "c2 eth0"),
     ]
@@ -278,6 +281,15 @@ def test_echoes_say_whether_packets_cross_and_how_large_they_may_be(make: Make) 
     assert (found.received, found.largest) == (0, 0)
 
 
+def test_what_comes_back_at_once_is_not_waited_for(make: Make) -> None:
+    cluster = make(TUNNEL)
+    echoes = (Echo("10.11.0.1", "10.11.4.2", 1464), Echo("10.11.0.1", "10.11.0.2", 1464))
+    start = time.monotonic()
+    found = cluster.explained(1, BRIDGES, echoes=echoes).crossings
+    assert time.monotonic() - start < 0.25
+    assert [(one.sent, one.received) for one in found] == [(1, 1), (1, 1)]
+
+
 def test_a_container_that_does_not_answer_is_named_after_the_echoes(make: Make) -> None:
     cluster = make(DIRECT)
     cluster.containers[1].namespace.run(["ip", "link", "set", "eth0", "down"])
@@ -297,3 +309,30 @@ def test_the_bridge_of_a_node_is_an_end_of_its_own(make: Make) -> None:
     assert cluster.different(2, comes) == ("", ""), "now the kernel keeps local and main apart"
     cluster.n2.ip("addr del 10.11.4.1/22 dev obr_net")
     assert cluster.different(2, comes)[0] == "route"
+
+
+def test_a_chain_of_others_that_drops_what_is_passed_on_is_named(make: Make) -> None:
+    cluster = make(DIRECT)
+    cluster.n2.nft("add table ip filter")
+    cluster.n2.nft("add chain ip filter FORWARD { type filter hook forward priority filter; policy drop; }")
+    hop = next(hop for hop in cluster.hops(2, COMES) if not hop.same)
+    assert (hop.kind, hop.why) == (
+        "forward",
+        "chain ip filter FORWARD on n2 drops what it does not know, obr_net too",
+    )
+    assert "iptables -I FORWARD -i obr_net -j ACCEPT" in hop.remedy
+    for rule in ("iifname obr_net accept", "oifname obr_net accept"):
+        cluster.n2.nft(f"add rule ip filter FORWARD {rule}")
+    assert cluster.different(2, COMES) == ("", "")
+
+
+def test_ipv6_has_its_own_rules_and_lower_metrics(make: Make) -> None:
+    cluster = make(DIRECT)
+    cluster.n1.ip("route add fd11::100/120 via fd00:aa::3 metric 10 proto static")
+    assert cluster.different(1, SIX) == (
+        "route",
+        "on n1 a route of somebody else (proto static) wins: fd11::100/120 via fd00:aa::3 by eth0",
+    )
+    cluster.n1.ip("route del fd11::100/120 metric 10")
+    cluster.n1.ip("-6 rule add priority 100 to fd11::/112 prohibit")
+    assert cluster.different(1, SIX)[0] == "rule"

@@ -50,8 +50,7 @@ def hops(course: Course, sight: Sight) -> Iterator[Hop]:
         yield from carriers.hops(course, sight)
     if not course.stays_on_bridge:
         yield from routing.hops(course, sight)
-    if wall := walls.hop(course, sight):
-        yield wall
+    yield from walls.hops(course, sight)
     if course.leg.starts:
         yield from carriers.hops(course, sight)
     yield from ends.destination(course, sight)

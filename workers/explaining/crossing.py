@@ -8,7 +8,7 @@ first; where nobody says anything, the sizes between are narrowed down.
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from workers.explained import Crossing, Echo
@@ -88,6 +88,8 @@ class _Crossings:
     def run(self) -> None:
         for volley in range(VOLLEYS):
             left = [trial for trial in self.trials if not trial.full]
+            if not left:
+                return
             for trial in left:
                 trial.sent += 1
                 for size in dict.fromkeys((trial.small, trial.echo.size)):
@@ -95,11 +97,12 @@ class _Crossings:
             self._hear(left, PATIENCE if volley == VOLLEYS - 1 else APART)
         for _ in range(LADDERS):
             narrowed = [trial for trial in self.trials if trial.narrow]
+            if not narrowed:
+                return
             for trial in narrowed:
                 for size in _between(trial):
                     self._send(trial, size)
-            if narrowed:
-                self._hear((), STEP + 3 * max(min(trial.trips) for trial in narrowed) / 1000)
+            self._hear(narrowed, STEP + 3 * max(min(trial.trips, default=0.0) for trial in narrowed) / 1000)
 
     def _send(self, trial: _Trial, size: int) -> None:
         number = len(self._sent) + 1
@@ -111,9 +114,9 @@ class _Crossings:
             return
         self._sent[number] = (trial, size, at)
 
-    def _hear(self, wanted: Iterable[_Trial], seconds: float) -> None:
+    def _hear(self, wanted: Sequence[_Trial], seconds: float) -> None:
         """Until the full packet of each came back, or for so long."""
-        wanted, end = list(wanted), time.monotonic() + seconds
+        end = time.monotonic() + seconds
         never = os.eventfd(0, os.EFD_CLOEXEC)
         try:
             while (left := end - time.monotonic()) > 0 and (

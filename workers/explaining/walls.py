@@ -1,14 +1,38 @@
-"""What our firewall table does with a packet that leaves the node; pure."""
+"""What firewalls do with a packet: those of others where it is passed on, our own where it leaves; pure."""
+
+from collections.abc import Iterator
 
 from workers.explained import Hop
 from workers.explaining import listing
 from workers.explaining.course import Course
 from workers.explaining.sight import Sight
 from workers.host import address, subnet
+from workers.kernel import forwarding
 from workers.kernel.firewall import MULTICAST
+from workers.kernel.forwarding import FAMILIES
 
 
-def hop(course: Course, sight: Sight) -> Hop | None:
+def hops(course: Course, sight: Sight) -> Iterator[Hop]:
+    """In the order of the kernel's hooks."""
+    if course.forwarded and not course.stays_on_bridge:
+        yield _passed_on(course, sight)
+    if source := _source(course, sight):
+        yield source
+
+
+def _passed_on(course: Course, sight: Sight) -> Hop:
+    """Whether chains of others let packets from and to the bridges through."""
+    version = address(course.leg.destination).version
+    for network in filter(None, (course.out_of, course.into)):
+        for barrier in forwarding.in_the_way(network, sight.node.host.forwarding):
+            if version in FAMILIES[barrier.family]:
+                why = f"{barrier} on {course.node} drops what it does not know, {network.device} too"
+                remedy = f"Let the bridge through: {forwarding.opening(barrier, network.device)}"
+                return Hop("forward", "passed on", f"dropped by {barrier}", False, why, remedy)
+    return Hop("forward", "passed on", "passed on", True)
+
+
+def _source(course: Course, sight: Sight) -> Hop | None:
     """Whether the packet keeps its source; None: it does not leave by a bridge's network."""
     leg = course.leg
     if not course.out_of or course.into or leg.ends or leg.reply:
