@@ -121,7 +121,7 @@ def test_it_is_refused_over_restarts_until_a_newer_version_comes(
 
 
 def test_told_to_try_again_it_does(node: Node, control: Namespace, plane: ControlPlane, start: Start) -> None:
-    """The range moved meanwhile: the version is another, the networks are the same."""
+    """The networks are the same; the attempt makes another version of them."""
     started(node, plane, start)
     declare(plane, bad())
     until(lambda: plane.reports[-1].refused, what="the roll-back", within=2 * CONFIRM + SLACK)
@@ -164,7 +164,7 @@ def over(node: Node) -> bool:
 
 
 def test_a_control_plane_that_is_restarted_is_no_reason_to_go_back(
-    node: Node, control: Namespace, plane: ControlPlane, start: Start
+    node: Node, plane: ControlPlane, start: Start
 ) -> None:
     """Its machine refuses connections, over a way that is not ours."""
     worker = started(node, plane, start)
