@@ -33,7 +33,9 @@ def networks_live(request: PageRequest) -> HttpResponse:
 @page()
 def network(request: PageRequest, name: str) -> HttpResponse:
     found = get_object_or_404(Network, name=name)
-    return render(request, "networks/page.html", {**_standing(request, found), **_around(request, found)})
+    standing = _standing(request, found)
+    names = [member.node.name for member in standing["state"].nodes]
+    return render(request, "networks/page.html", {**standing, **_around(request, found, names)})
 
 
 @live
@@ -82,10 +84,9 @@ def _probes(request: PageRequest, state: NetworkState) -> dict[str, Any]:
     }
 
 
-def _around(request: PageRequest, network: Network) -> dict[str, Any]:
+def _around(request: PageRequest, network: Network, names: list[str]) -> dict[str, Any]:
     """The part that stays: what the nodes are told of each other, what one of them wrote."""
     peers = json.loads(network.peers_body) if network.peers_body else []
-    names = list(network.scope().values_list("name", flat=True))
     chosen = request.GET.get("node") or next(iter(names), "")
     return {
         "peers": part_of(request, peers),

@@ -2,13 +2,18 @@
 
 import dataclasses
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lab.waiting import until
+from tests.documents import document, routed
 from tests.kernel.cluster import Declared, an_underlay
 from tests.kernel.probing import WITHIN, probing
+from tests.pure.test_probing import HOST
+from workers.document import Peer
 from workers.probing import trial
 
 
@@ -249,3 +254,41 @@ def test_a_node_that_comes_back_with_another_card_is_found_by_its_own_probes(tmp
             n1.aim(network)
             n1.judged()
             assert n1.prober.probed[0].up == 1
+
+
+def test_five_thousand_peers_cost_little_time_and_then_none(tmp_path: Path) -> None:
+    """All of them are one node that has a very large segment: what counts is what the prober does."""
+    count, probed = 5000, [0.0]
+    peers = tuple(Peer(f"n{n}", ("10.0.0.2",), ("10.0.0.2",), (_piece(n),)) for n in range(1, count + 2))
+    network = routed(ranges=("10.64.0.0/10",), subnets=(_piece(1),), peers=peers)
+    wanted = document(network, probe_interval=3600.0)
+    with an_underlay(tmp_path) as underlay:
+        underlay.nodes[1].ip(f"addr add {_piece(1).replace('.0/26', '.1/26')} dev lo")
+        underlay.nodes[1].ip("route add 10.64.0.0/10 via 10.0.0.2")
+        underlay.nodes[2].ip("route add local 10.64.0.0/10 dev lo")
+        underlay.nodes[2].ip(f"route add {_piece(1)} via 10.0.0.1")
+        with probing(underlay) as n1:
+            start = time.process_time()
+            n1.prober.aim(wanted, HOST, True)
+            until(lambda: n1.prober.probed[0].up == count, what="all are up", within=60)
+            probed[0] = time.process_time() - start
+            start = time.process_time()
+            for _ in range(1000):
+                n1.prober.aim(wanted, HOST, False)
+            aimed = (time.process_time() - start) / 1000
+            woken, start = n1.woken, time.process_time()
+            until(_in_a_while(2.0), what="nothing happens", within=5)
+            assert n1.woken == woken
+            assert time.process_time() - start < 0.1
+    assert probed[0] < 3.0, "half a second when this was written"
+    assert aimed < 0.0005, "seven microseconds when this was written"
+
+
+def _piece(number: int) -> str:
+    """One of 16384 subnets."""
+    return f"10.{64 + (number >> 10)}.{(number >> 2) & 255}.{(number & 3) * 64}/26"
+
+
+def _in_a_while(seconds: float) -> Callable[[], bool]:
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() > end

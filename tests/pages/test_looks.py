@@ -12,6 +12,7 @@ PAGES = (
     "/",
     "/networks/",
     "/networks/backend1/",
+    "/networks/backend1/?from=n1&to=n2",
     "/networks/backend1/edit/",
     "/networks/backend1/withdraw/",
     "/new/network/",
@@ -68,6 +69,11 @@ def test_every_page_fits_and_is_named(visit: Visit, width: int, scheme: str) -> 
         interfaces=(BRIDGE,),
         changes=("add " + "long" * 60,),
         leases=tuple(factories.a_lease("dual", f"10.40.0.{number}", f"c{number}") for number in range(2, 15)),
+        probes=(
+            factories.probed(
+                factories.a_pair("n2", "down"), factories.a_pair("n3"), factories.a_pair("n4", "mtu")
+            ),
+        ),
         files={"backend1.conflist": '{"name": "%s"}' % ("x" * 200)},
     )
     factories.a_plan(risk="cuts the way to the control plane " * 9)

@@ -115,7 +115,14 @@ def populate(numbers: Iterable[int]) -> None:
         factories.a_network(f"net{number}", f"10.{number + 50}.0.0/16")
     for number in numbers:
         lease = factories.a_lease(address=f"10.11.{4 * number}.9")
-        factories.reported(f"n{number}", leases=(lease,), findings=(FINDING,), changes=("add route",))
+        pairs = [factories.a_pair(f"n{other}", "mtu") for other in numbers if other != number]
+        factories.reported(
+            f"n{number}",
+            leases=(lease,),
+            findings=(FINDING,),
+            changes=("add route",),
+            probes=(factories.probed(*pairs),),
+        )
 
 
 def queries(client: Client, path: str) -> int:

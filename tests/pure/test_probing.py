@@ -18,7 +18,7 @@ from workers.probing.verdict import Path, pair
 from workers.report import MOST_PAIRS, Pair
 
 TARGET = Target("backend1", "n2", 4, "10.11.0.1", "10.11.4.1", 1500, "auto", "eth0", "10.0.0.2", "")
-TUNNELLED = replace(TARGET, device="na_vxlan", tunnel="vxlan", size=1464)
+TUNNELLED = TARGET._replace(device="na_vxlan", tunnel="vxlan", size=1464)
 SMALL = icmp.SMALLEST[4]
 ETH0 = Path("eth0")
 Passes = Callable[[float, Echo], bool]
@@ -199,7 +199,7 @@ def test_the_peers_own_address_is_asked_first() -> None:
 
 
 def test_without_a_way_there_is_nothing_to_try() -> None:
-    verdict = pair(Trial(replace(TARGET, device=""), 0.0), None, 0.0)
+    verdict = pair(Trial(TARGET._replace(device=""), 0.0), None, 0.0)
     assert (verdict.state, verdict.code, verdict.way) == ("down", "no-route", "")
 
 
@@ -270,7 +270,7 @@ def test_counters_do_not_change_the_ground() -> None:
 
 
 def many(count: int) -> list[Target]:
-    return [replace(TARGET, peer=f"n{number}", address=f"10.{number}") for number in range(count)]
+    return [TARGET._replace(peer=f"n{number}", address=f"10.{number}") for number in range(count)]
 
 
 def judge(
@@ -297,7 +297,7 @@ def test_only_what_changed_is_tried_again_at_once() -> None:
     plan = Schedule()
     plan.aim(many(3), 30.0, now=0.0)
     judge(plan, 0.0)
-    moved = [replace(many(3)[0], device="na_gre"), *many(3)[1:]]
+    moved = [many(3)[0]._replace(device="na_gre"), *many(3)[1:]]
     plan.aim(moved, 30.0, now=5.0)
     assert [one.pending for one in plan.probed()] == [1]
     assert judge(plan, 5.0) == moved[:1]
@@ -316,7 +316,7 @@ def test_a_verdict_about_what_changed_meanwhile_is_dropped() -> None:
     plan = Schedule()
     plan.aim(many(1), 30.0, now=0.0)
     (standing,) = plan.due(0.0)
-    plan.aim([replace(standing.target, size=1400)], 30.0, now=1.0)
+    plan.aim([standing.target._replace(size=1400)], 30.0, now=1.0)
     assert not plan.judged(standing.target, Pair("n0", "up"), 2.0)
     assert plan.probed()[0].pending == 1
 

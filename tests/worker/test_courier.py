@@ -4,6 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,13 @@ from lab.waiting import until
 from tests.worker import documents
 from tests.worker.conftest import Node, declare
 from tests.worker.control_plane import GONE, Answer, ControlPlane
+from workers import courier as couriers
 from workers.cache import Cache
 from workers.confirm import Confirm
 from workers.control import Control
 from workers.courier import BETWEEN_REPORTS, Courier, merged
 from workers.desired import Desired
-from workers.report import Report
+from workers.report import Probed, Report
 
 
 class Woken(queue.Queue[set[str]]):
@@ -214,3 +216,25 @@ def test_what_is_carried_over_is_bounded() -> None:
 
 def _report(sequence: int, *changes: str, version: str = "v") -> Report:
     return Report("n1", sequence, version, "applied" if changes else "unchanged", changes)
+
+
+def test_the_first_report_that_knows_whether_packets_cross_does_not_wait(
+    courier: Courier, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(couriers, "BETWEEN_REPORTS", 3600)
+
+    def found(sequence: int, pending: int) -> Report:
+        probes = (Probed("backend1", 4, 1, 1 - pending, 0, 0, pending, 1500),)
+        return replace(_report(sequence), probes=probes)
+
+    def told() -> list[int]:
+        return [report.sequence for report in plane.reports]
+
+    courier.post(found(1, pending=1))
+    until(lambda: told() == [1], what="the first of a version", within=5)
+    courier.post(found(2, pending=1))
+    courier.post(found(3, pending=0))
+    until(lambda: told() == [1, 3], what="the one that knows", within=5)
+    courier.post(found(4, pending=0))
+    courier.post(replace(found(5, pending=0), version="next"))
+    until(lambda: told() == [1, 3, 5], what="only the next version goes before its time", within=5)

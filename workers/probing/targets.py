@@ -5,6 +5,7 @@ Document, Host -> Target ...
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from workers.document import DesiredNetwork, Document, Peer
 from workers.host import Host, IPNetwork, first_address, subnet
@@ -14,8 +15,7 @@ Key = tuple[str, int, str]
 """Network, family, peer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """One peer of one network in one family; another way to it is another target."""
 
     network: str
@@ -51,6 +51,15 @@ class Target:
             if self.tunnel
             else f"{self.device} via {self.underlay}"
         )
+
+
+class _Segment(NamedTuple):
+    """A subnet of a node."""
+
+    version: int
+    cidr: str
+    address: str
+    """The bridge's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,33 +104,32 @@ def _probed(document: Document) -> list[DesiredNetwork]:
 
 
 def _of_network(network: DesiredNetwork, node: str, host: Host) -> list[Target]:
-    own = {subnet(cidr).version: _address(cidr) for cidr in network.subnets}
+    own = {segment.version: segment.address for segment in map(_segment, network.subnets)}
     mtu = host.links[network.device].mtu
     size = min(mtu, network.mtu or mtu)
     ways = {hop.dst: hop for hop in hops(network, node, host)}
     return [
-        _target(network, peer, cidr, own[version], size, ways.get(str(subnet(cidr))))
+        _target(network, peer, segment, own[segment.version], size, ways.get(segment.cidr))
         for peer in network.peers
         if peer.node != node
-        for cidr in peer.subnets
-        if (version := subnet(cidr).version) in own
+        for segment in map(_segment, peer.subnets)
+        if segment.version in own
     ]
 
 
 def _target(
-    network: DesiredNetwork, peer: Peer, cidr: str, source: str, size: int, hop: Hop | None
+    network: DesiredNetwork, peer: Peer, segment: _Segment, source: str, size: int, hop: Hop | None
 ) -> Target:
-    version = subnet(cidr).version
     return Target(
         network=network.name,
         peer=peer.node,
-        family=version,
+        family=segment.version,
         source=source,
-        address=_address(cidr),
+        address=segment.address,
         size=size,
         policy=network.tunnel,
         device=hop.device if hop else "",
-        underlay=_underlay(peer, version, hop),
+        underlay=_underlay(peer, segment.version, hop),
         tunnel=hop.way.kind if hop and hop.way else "",
     )
 
@@ -134,5 +142,6 @@ def _underlay(peer: Peer, version: int, hop: Hop | None) -> str:
 
 
 @lru_cache(maxsize=1 << 14)
-def _address(cidr: str) -> str:
-    return first_address(cidr).partition("/")[0]
+def _segment(cidr: str) -> _Segment:
+    network = subnet(cidr)
+    return _Segment(network.version, str(network), first_address(cidr).partition("/")[0])
