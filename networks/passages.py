@@ -63,10 +63,10 @@ class Carried:
 
 def steps(source: End, destination: End) -> list[Step]:
     """There, then back; numbered through."""
-    there = list(_one_way(THERE, source, destination, 0))
+    there = list(_Direction(THERE, source, destination).steps(0))
     if _masqueraded(source, destination):
         return there[:1]
-    return there + list(_one_way(BACK, destination, source, len(there)))
+    return there + list(_Direction(BACK, destination, source).steps(len(there)))
 
 
 def _masqueraded(source: End, destination: End) -> bool:
@@ -74,18 +74,66 @@ def _masqueraded(source: End, destination: End) -> bool:
     return bool(source.network and not source.network.public and not destination.network)
 
 
-def _one_way(way: str, source: End, destination: End, number: int) -> Iterator[Step]:
-    if source.node and source.node == destination.node:
-        yield _step(way, number, source.node, source, destination)
-        return
-    if source.node and (refusal := _refusal(source.node, destination)):
-        yield Step(way, source.node, None, (refusal,))
-        return
-    if source.node:
-        yield _step(way, number, source.node, source, destination, leaves=True)
-        number += 1
-    if destination.node:
-        yield _step(way, number, destination.node, source, destination, arrives=True)
+@dataclass(frozen=True, slots=True)
+class _Direction:
+    way: str
+    source: End
+    destination: End
+
+    def steps(self, number: int) -> Iterator[Step]:
+        """On the node of the source, then on that of the destination; as far as they are nodes of ours."""
+        one, two = self.source.node, self.destination.node
+        if one and one == two:
+            leg = self._leg(number, **self._start(), **self._end())
+            yield self._step(one, leg, [*self._whence(one), *self._whither(one)])
+            return
+        if one and (refusal := _refusal(one, self.destination)):
+            yield Step(self.way, one, None, (refusal,))
+            return
+        yield from self._apart(number, one, two)
+
+    def _apart(self, number: int, one: Node | None, two: Node | None) -> Iterator[Step]:
+        """Out of one node and into another; a node that is missing is none of ours."""
+        over = self.destination.network if one and two else None
+        carried = _carried(over, one, self.destination) if over and one else None
+        if one:
+            declared = f"{_segment(self.destination)} {carried}" if carried else "as the node routes"
+            leg = self._leg(number, **self._start(), **_between(over, two))
+            yield self._step(one, leg, [*self._whence(one), Told("route", declared)])
+        if two:
+            arrives = carried.kind if carried and carried.kind != "none" else ""
+            leg = self._leg(number + bool(one), **self._end(), **_between(over, one), arrives=arrives)
+            yield self._step(two, leg, self._whither(two))
+
+    def _step(self, node: Node, leg: Leg, told: list[Told]) -> Step:
+        return Step(self.way, node, leg, tuple(told))
+
+    def _leg(self, number: int, **fields: str) -> Leg:
+        return Leg(number, self.source.text, self.destination.text, reply=self.way == BACK, **fields)
+
+    def _start(self) -> dict[str, str]:
+        end = self.source
+        network = end.network.name if end.network else ""
+        return {"starts": end.kind, "sender": end.container, "out_of": network}
+
+    def _end(self) -> dict[str, str]:
+        end = self.destination
+        network = end.network.name if end.network else ""
+        return {"ends": end.kind, "receiver": end.container, "into": network}
+
+    def _whence(self, node: Node) -> list[Told]:
+        end = self.source
+        return [_bridge(end.network, node, end.address)] if end.network else []
+
+    def _whither(self, node: Node) -> list[Told]:
+        end = self.destination
+        held = Told("address", end.holder)
+        return [_bridge(end.network, node, end.address), held] if end.network else [held]
+
+
+def _between(over: Network | None, other: Node | None) -> dict[str, str]:
+    """The network that carries the packet between two nodes of ours, and the other one."""
+    return {"over": over.name, "peer": other.name} if over and other else {}
 
 
 def _refusal(node: Node, destination: End) -> Told | None:
@@ -101,49 +149,6 @@ def _refusal(node: Node, destination: End) -> Told | None:
         why = f"{node} has no part in {network.name}, so it has no route to {destination.node}"
         return Told("route", "no way", why, f"Take {node} into the scope of {network.name}")
     return None
-
-
-def _step(
-    way: str,
-    number: int,
-    node: Node,
-    source: End,
-    destination: End,
-    *,
-    leaves: bool = False,
-    arrives: bool = False,
-) -> Step:
-    over = destination.network if source.node and destination.node and (leaves or arrives) else None
-    other = (destination.node if leaves else source.node) if over else None
-    carried = _carried(over, source.node, destination) if over and source.node else None
-    starts = "" if arrives else source.kind
-    ends = "" if leaves else destination.kind
-    leg = Leg(
-        step=number,
-        source=source.text,
-        destination=destination.text,
-        starts=starts,
-        ends=ends,
-        sender=source.container if starts else "",
-        receiver=destination.container if ends else "",
-        out_of=source.network.name if starts and source.network else "",
-        into=destination.network.name if ends and destination.network else "",
-        over=over.name if over else "",
-        peer=other.name if other else "",
-        reply=way == BACK,
-        arrives=carried.kind if carried and arrives and carried.kind != "none" else "",
-    )
-    return Step(way, node, leg, tuple(_told(leg, node, source, destination, carried)))
-
-
-def _told(leg: Leg, node: Node, source: End, destination: End, carried: Carried | None) -> Iterator[Told]:
-    if leg.starts and source.network:
-        yield _bridge(source.network, node, source.address)
-    if not leg.ends:
-        yield Told("route", f"{_segment(destination)} {carried}" if carried else "as the node routes")
-    if leg.ends and destination.network:
-        yield _bridge(destination.network, node, destination.address)
-        yield Told("address", destination.holder)
 
 
 def _bridge(network: Network, node: Node, address: IPAddress) -> Told:

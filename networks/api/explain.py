@@ -21,10 +21,13 @@ END = "An address; ADDRESS@NODE on a local bridge; or the name of a node, servic
 
 
 class PacketSerializer(rest.Resource):
-    source = serializers.CharField(help_text=END)  # type: ignore[assignment]  # a field named like an option
-    destination = serializers.CharField(help_text=END)
+    source = serializers.CharField(max_length=255, help_text=END)  # type: ignore[assignment]  # a field named like an option
+    destination = serializers.CharField(max_length=255, help_text=END)
     network = serializers.CharField(
-        required=False, allow_blank=True, help_text="In which a node's name means its bridge address."
+        required=False,
+        allow_blank=True,
+        max_length=63,
+        help_text="In which a node's name means its bridge address.",
     )
 
 

@@ -186,6 +186,26 @@ def test_a_node_outside_of_the_scope_has_no_way_in(vera: Client) -> None:
     assert told["verdict"].endswith("; no packet was sent to try it")
 
 
+def test_what_comes_from_outside_is_followed_from_the_node_that_gets_it(oscar: Client) -> None:
+    ask(oscar, "203.0.113.9", "10.11.4.9")
+    assert list(bodies()) == ["n2"]
+    assert [(leg.starts, leg.ends, leg.over) for leg in legs("n2")] == [
+        ("", "container", ""), ("container", "", "")
+    ]  # fmt: skip
+    assert [echo["destination"] for echo in bodies()["n2"]["echoes"]] == ["10.11.4.9", "203.0.113.9"]
+
+
+def test_from_network_to_network_that_of_the_destination_carries_it(vera: Client) -> None:
+    factories.a_network("backend2", "10.12.0.0/16", nodes=factories.IN_SCOPE, tunnel="always", mtu=1400)
+    ask(vera, "10.11.0.7", "10.12.4.9")
+    there, back = legs("n1")
+    assert (there.out_of, there.over, back.over, back.arrives) == (
+        "backend1", "backend2", "backend1", "direct"
+    )  # fmt: skip
+    assert [leg.arrives for leg in legs("n2")] == ["tunnel", ""]
+    assert {echo["size"] for body in bodies().values() for echo in body["echoes"]} == {1400}
+
+
 def test_on_one_node_it_alone_is_asked(vera: Client) -> None:
     factories.a_network("local1", "10.10.0.0/24", Type.BRIDGE)
     ask(vera, "10.10.0.5@n2", "10.11.4.9")

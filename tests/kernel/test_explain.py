@@ -127,6 +127,13 @@ def test_what_leaves_the_networks_is_masqueraded(make: Make) -> None:
     assert ("firewall", "masqueraded as 10.0.0.1") in [(hop.kind, hop.found) for hop in hops]
 
 
+def test_what_comes_from_outside_is_told_from_where_it_arrives(make: Make) -> None:
+    leg = Leg(0, "10.0.0.9", "10.11.4.2", ends="container", receiver="c2", into="net")
+    hops = make(DIRECT).hops(2, leg)
+    assert [hop.why for hop in hops] == [""] * len(hops)
+    assert hops[0].found == "net/ipv4/conf/eth0/forwarding=1"
+
+
 @pytest.mark.parametrize(
     ("fault", "kind", "why"),
     [
