@@ -11,6 +11,7 @@ from workers import document
 from workers.cache import Cache
 from workers.changes import Change, Plan, Verb
 from workers.cni.confs import Conf
+from workers.cni.weave import PluginLink
 from workers.config import Settings, load
 from workers.confirm import Confirm
 from workers.desired import Desired
@@ -21,7 +22,12 @@ FIRST = documents.body(documents.backend(), confirm=30)
 SECOND = documents.body(documents.backend(peers=4), confirm=30)
 THIRD = documents.body(documents.backend(peers=5), confirm=30)
 RISKY = Plan((Change(Verb.ADD, Up("obr_backend1")),))
-HARMLESS = Plan((Change(Verb.ADD, Conf("/etc/cni/net.d/backend1.conflist", "{}")),))
+HARMLESS = Plan(
+    (
+        Change(Verb.ADD, Conf("/etc/cni/net.d/backend1.conflist", "{}")),
+        Change(Verb.ADD, PluginLink("/usr/lib/cni/weave-net", "/opt/cni/bin/weave-net")),
+    )
+)
 
 
 @pytest.fixture
@@ -85,7 +91,7 @@ def test_what_could_cut_the_node_off_is_on_trial_on_disk_before_it_is_carried_ou
     assert worker.confirm.seconds == 0, "nothing can confirm it before it is carried out"
 
 
-def test_a_file_for_a_container_runtime_needs_no_trial(worker: Worker) -> None:
+def test_files_for_a_container_runtime_need_no_trial(worker: Worker) -> None:
     second = worker.applies(SECOND, HARMLESS)
     assert worker.confirm.trial == ""
     assert worker.confirm.confirmed == second.version
