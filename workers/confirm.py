@@ -28,7 +28,6 @@ from workers import files, reach, rollback, standing, wire
 from workers.cache import Cache, CacheError
 from workers.changes import Plan
 from workers.cni.confs import Conf
-from workers.cni.weave import PluginLink
 from workers.cni.weave import PluginLink, Router
 from workers.config import Settings
 from workers.desired import Desired, emptied
