@@ -9,11 +9,11 @@ from typing import Any
 
 from django.db import transaction
 
-from netadmin.problems import Conflict, Fault, InUse, Problem, StaleVersion
-from networks import addressing, desired, rules, segments
+from netadmin.problems import Conflict, Fault, Problem, StaleVersion
+from networks import addressing, desired, holders, rules, segments
 from networks.declaration import OVERRIDES, Declaration, EveryNode
 from networks.lookups import the_network
-from networks.models import BUILT_IN, DEFAULT_RANGES, Allocation, Network, Segment, Type
+from networks.models import BUILT_IN, DEFAULT_RANGES, Network, Segment, Type
 from nodes import events, wakeup
 from nodes.models import Cluster, Node, Report
 
@@ -24,6 +24,8 @@ KEYWORDS = (
 """Columns of Network that a declaration gives."""
 RENUMBERING = ("type", "network", "ips_per_node", "mask_per_node")
 """A change of one of these gives every node a new segment."""
+MOVING = (*RENUMBERING, "dev", "nodes", "per_node")
+"""Keywords whose change may take from a node what its containers stand on."""
 
 
 @transaction.atomic
@@ -84,16 +86,16 @@ def change(
 ) -> Network:
     """Change what is given and keep the rest. ``expected``: the version that was read; None: whatever it is.
 
-    A change that gives addresses anew is refused while addresses are in use, unless forced.
+    A change that takes addresses away from those who hold them (another range, segment or bridge on
+    their node, or a node that leaves the scope) is refused, unless forced.
     What is so already is not changed: neither the version nor the events grow.
     """
     cluster = Cluster.locked()
     network = the_network(name, Network.objects.select_for_update())
     require_version(network.version, expected)
     before = describe(network)
-    renumbered = [field for field in RENUMBERING if _differs(network, field, wanted)]
-    if renumbered and not force:
-        refuse_while_in_use(network, f"a change of {' and '.join(renumbered)} takes their addresses away")
+    grounds = holders.grounds(network)
+    renumbered = any(_differs(network, field, wanted) for field in RENUMBERING)
     for field, value in wanted.values.items():
         setattr(network, field, value)
     if renumbered:
@@ -105,6 +107,8 @@ def change(
         Network.objects.filter(pk=network.pk).update(changed=changed)
         network.changed = changed
         return network
+    if not force:
+        _refuse_to_take_away(network, grounds, before, after)
     network.version += 1
     network.save(update_fields=["version"])
     events.record(by, "changed", "network", name, before=before, after=after)
@@ -122,11 +126,20 @@ def withdraw(name: str, *, by: str, expected: int | None = None, force: bool = F
         remedy = "Switch it off with network=none" if name == "default" else "Leave it; it costs nothing"
         raise Problem(Fault("name", name, "is always there", remedy))
     if not force:
-        refuse_while_in_use(network, "they would lose their network")
+        holders.refuse(network.allocations.all(), "they would lose their network")
     before = describe(network)
     network.delete()
     events.record(by, "withdrew", "network", name, before=before)
     wakeup.wake_on_commit(node.name for node in desired.publish([]))
+
+
+def _refuse_to_take_away(
+    network: Network, grounds: holders.Grounds, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    """Raises InUse."""
+    named = [keyword for keyword in MOVING if before[keyword] != after[keyword]]
+    losers = holders.losers(network, grounds, holders.grounds(network))
+    holders.refuse(losers, f"they would lose what they have by this change of {' and '.join(named)}")
 
 
 def require_version(current: int, expected: int | None) -> None:
@@ -137,28 +150,6 @@ def require_version(current: int, expected: int | None) -> None:
 
 def _stale(expected: int, why: str) -> StaleVersion:
     return StaleVersion(Fault("If-Match", str(expected), why, "Read it again and repeat"))
-
-
-def refuse_while_in_use(network: Network, consequence: str) -> None:
-    """Raises InUse that names some of the holders."""
-    count = network.allocations.count()
-    if not count:
-        return
-    holders = ", ".join(map(_holder, network.allocations.select_related("node")[:3]))
-    more = f" and {count - 3} more" if count > 3 else ""
-    raise InUse(
-        Fault(
-            "force",
-            "false",
-            f"{count} addresses are in use: {holders}{more}; {consequence}",
-            "Release them, or force it",
-        )
-    )
-
-
-def _holder(row: Allocation) -> str:
-    where = f" on {row.node.name}" if row.node else ""
-    return f"{row.address} ({row.service or row.container[:12] or row.state}{where})"
 
 
 def describe(network: Network) -> dict[str, Any]:

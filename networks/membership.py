@@ -10,8 +10,8 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Max, Q, QuerySet
 
-from netadmin.problems import Conflict, Fault, InUse, Problem
-from networks import desired, rules, segments
+from netadmin.problems import Conflict, Fault, Problem
+from networks import desired, holders, rules, segments
 from networks.declare import require_version
 from networks.lookups import the_node
 from networks.models import Network, Type
@@ -83,15 +83,8 @@ def remove(name: str, *, by: str, expected: int | None = None, force: bool = Fal
     Cluster.locked()
     node = the_node(name)
     require_version(node.version, expected)
-    if not force and (count := node.allocations.count()):
-        raise InUse(
-            Fault(
-                "force",
-                "false",
-                f"{count} addresses are in use on {name}",
-                "Stop what uses them, or force it",
-            )
-        )
+    if not force:
+        holders.refuse(node.allocations.all(), "they would lose their networks", where=f" on {name}")
     touched = list(_of_node(node))
     before = describe(node)
     segments.release(segments.of_node(node))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from netaddr import IPNetwork
 
-from networks import addressing, fullness
+from networks import addressing, fullness, holders
 from networks.models import Network
 from nodes.models import Node
 
@@ -40,13 +40,8 @@ class Preview:
 
     network: Network
     parts: tuple[Part, ...]
-    held: int
-    """How many addresses of it are in use."""
-
-    @property
-    def taken(self) -> int:
-        """How many addresses those who hold them would lose."""
-        return self.held if any(part.moves for part in self.parts) else 0
+    taken: int
+    """How many addresses those who hold them would lose."""
 
     @property
     def cidrs(self) -> tuple[IPNetwork, ...]:
@@ -74,12 +69,13 @@ def of(verb: Callable[[], Network]) -> Preview:
     """Call the verb, look, take it back. Raises the Problem that the verb raises."""
     with transaction.atomic():
         network = verb()
-        after = _parts(network)
+        after, grounds = _parts(network), holders.grounds(network)
         transaction.set_rollback(True)
     now = Network.objects.filter(pk=network.pk).first()
     before = _parts(now) if now else {}
     parts = tuple(Part(node, cidrs, before.get(node, ())) for node, cidrs in after.items())
-    return Preview(network, parts, now.allocations.count() if now else 0)
+    losers = holders.losers(now, holders.grounds(now), grounds).count() if now else 0
+    return Preview(network, parts, losers)
 
 
 def _parts(network: Network) -> dict[Node, tuple[IPNetwork, ...]]:
