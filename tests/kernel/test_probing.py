@@ -14,7 +14,8 @@ from tests.kernel.cluster import Declared, an_underlay
 from tests.kernel.probing import WITHIN, probing
 from tests.pure.test_probing import HOST
 from workers.document import Peer
-from workers.probing import trial
+from workers.probing import prober as probers
+from workers.probing import schedule, trial
 
 
 @pytest.fixture
@@ -292,3 +293,18 @@ def _piece(number: int) -> str:
 def _in_a_while(seconds: float) -> Callable[[], bool]:
     end = time.monotonic() + seconds
     return lambda: time.monotonic() > end
+
+
+@pytest.mark.usefixtures("impatient")
+def test_echoes_that_nobody_answers_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many pairs that are down some are always being tried: what they sent must not pile up."""
+    monkeypatch.setattr(probers, "KEPT", 0.3)
+    monkeypatch.setattr(schedule, "FIRST_PAUSE", 0.1)
+    peers = tuple(Peer(f"n{n}", ("10.0.0.3",), ("10.0.0.3",), (_piece(n),)) for n in range(1, 60))
+    network = routed(ranges=("10.64.0.0/10",), subnets=(_piece(1),), peers=peers)
+    with an_underlay(tmp_path) as underlay, probing(underlay) as n1:
+        underlay.nodes[1].ip(f"addr add {_piece(1).replace('.0/26', '.1/26')} dev lo")
+        underlay.nodes[1].ip("route add 10.64.0.0/10 via 10.0.0.2")
+        n1.prober.aim(document(network, probe_interval=1.0), HOST, True)
+        until(lambda: n1.prober._number > 1000, what="many echoes", within=60)
+        assert len(n1.prober._sent) < 600

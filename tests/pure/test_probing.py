@@ -105,6 +105,17 @@ def test_a_limit_that_is_known_is_only_confirmed() -> None:
     assert set(sizes) == {SMALL, 1333, 1334, 1500}
 
 
+def test_one_that_is_up_is_asked_for_nothing_larger() -> None:
+    sizes = []
+
+    def passes(now: float, echo: Echo) -> bool:
+        sizes.append(echo.size)
+        return True
+
+    play(Trial(TARGET, 0.0, "up", 1500), passes)
+    assert sorted(sizes) == [*[SMALL] * 4, 1500]
+
+
 def test_loss_is_what_was_lost_of_the_small_ones() -> None:
     trial = Trial(TARGET, 0.0, "up")
     play(trial, lambda now, echo: echo.size == 1500 or now >= 0.02)

@@ -30,6 +30,8 @@ GAP = 0.1
 """Seconds that verdicts wait for others to be told with them, while there are some to come."""
 PATHS = 64
 """Failed pairs of a batch about which the kernel's routing tables are asked."""
+KEPT = 15.0
+"""Seconds for which an answer to an echo is waited for: longer than any trial takes."""
 FOREVER = 3600.0
 FAILURE = "probes"
 """Subject of a failure of its own; a verdict ends it."""
@@ -53,7 +55,7 @@ class Sent(NamedTuple):
 
 
 class Prober(threading.Thread):
-    """``aim``, ``soon``, ``stop`` and the results are for any thread; none of them waits."""
+    """``aim``, ``stop`` and the results are for any thread; none of them waits."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
         super().__init__(name="prober", daemon=True)
@@ -75,6 +77,8 @@ class Prober(threading.Thread):
         """A heap: when to look at which trial again."""
         self._news_since = 0.0
         self._asked = 0
+        self._pace = random.uniform(0.9, 1.0)
+        """So that nodes that started together do not probe together for ever."""
 
     @property
     def probed(self) -> tuple[Probed, ...]:
@@ -136,8 +140,8 @@ class Prober(threading.Thread):
         self._send(echoes, now)
         self._hear(echoes)
         self._publish(time.monotonic())
+        self._forget()
         if not self._trials:
-            self._sent.clear()
             self._timers.clear()
             echoes.close()
         echoes.wait(self._rest(time.monotonic()), self._awake)
@@ -152,7 +156,7 @@ class Prober(threading.Thread):
             aim, soon, self._soon = self._aim, self._soon, False
         now = time.monotonic()
         if aim is not None and aim is not self._taken:
-            interval = aim.document.probe_interval * random.uniform(0.9, 1.0)
+            interval = aim.document.probe_interval * self._pace
             self._schedule.aim(targets(aim.document, aim.host), interval, now)
             with self._lock:
                 self._taken, self._probed = aim, self._schedule.probed()
@@ -254,6 +258,12 @@ class Prober(threading.Thread):
         with self._lock:
             self._probed = self._schedule.probed()
         self._wake()
+
+    def _forget(self) -> None:
+        """Let go of echoes that no trial waits for any more; the oldest are first."""
+        limit = time.time_ns() - int(KEPT * 1e9)
+        while self._sent and (not self._trials or next(iter(self._sent.values())).at < limit):
+            del self._sent[next(iter(self._sent))]
 
     def _rest(self, now: float) -> float:
         """Seconds until something is due."""

@@ -50,7 +50,7 @@ class Trial:
     before: str = "pending"
     """How the pair stood."""
     largest: int = 0
-    """The largest packet that passed the last time; 0: not known."""
+    """The largest packet that passed the last time: tried again, with the next size, if it stood ``mtu``."""
     sent: int = 0
     """Small echoes."""
     trips: list[float] = field(default_factory=list)
@@ -171,7 +171,7 @@ class Trial:
         echoes = [] if self.reached or not self.target.underlay else [self._own()]
         echoes.append(self._echo(self.small))
         if not self.up and not (self._measures and 1 < self._volleys <= MEASURED):
-            known = (self.largest, self.largest + 1) if self.largest else ()
+            known = (self.largest, self.largest + 1) if self.before == "mtu" else ()
             echoes += [self._echo(size) for size in (self.target.size, *known) if size > self.small]
         return echoes
 
