@@ -69,6 +69,10 @@ def resolve(source: str, destination: str, network: str = "") -> tuple[End, End]
     """Both ends; raises Problem or Missing with the field that cannot be understood."""
     chosen = the_network(network) if network else None
     given = {"source": source.strip(), "destination": destination.strip()}
+    if empty := [
+        Fault(field, "", "is empty", "Give an address or a name") for field, text in given.items() if not text
+    ]:
+        raise Problem(*empty)
     found = {field: _address(field, text) for field, text in given.items() if _is_address(text)}
     for field, text in given.items():
         if field not in found:

@@ -144,8 +144,8 @@ def _verdict(
         back = "On the way back, " if different.way == BACK else ""
         return f"{back}{different.why}; {packets}"
     if unheard:
-        silent = ", ".join(hop.why for hop in _first_of_each(hops) if hop.same is None)
-        return f"{silent}, so its part is not known; {packets}"
+        silent = " and ".join(hop.why for hop in _first_of_each(hops))
+        return f"{silent}, so that part of the way is not known; {packets}"
     free = next((hop for hop in hops if hop.kind == "address" and hop.found == "nobody"), None)
     lost = bool(tried) and _main(found, tried).state == "lost"
     if free and lost:
@@ -155,7 +155,12 @@ def _verdict(
 
 
 def _first_of_each(hops: Iterable[Hop]) -> list[Hop]:
-    return list({hop.node: hop for hop in reversed(list(hops))}.values())[::-1]
+    """Of each node one that is not known, in the order of the way."""
+    found: dict[str, Hop] = {}
+    for hop in hops:
+        if hop.same is None:
+            found.setdefault(hop.node, hop)
+    return list(found.values())
 
 
 def _held(found: list[dict[str, str]], hop: Hop) -> str:

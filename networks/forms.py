@@ -312,4 +312,5 @@ class ExplainForm(forms.Form):
         """Put every fault to its field."""
         for fault in problem.faults:
             field = fault.field if fault.field in self.fields else None
-            self.add_error(field, f"{fault.value}: {fault.why}. {fault.remedy}")
+            value = f"{fault.value}: " if fault.value else ""
+            self.add_error(field, f"{value}{fault.why}. {fault.remedy}")

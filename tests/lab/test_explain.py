@@ -116,7 +116,7 @@ def test_a_node_whose_worker_does_not_answer_is_said_and_the_rest_is_told(
     unknown = {(hop["node"], hop["declared"]) for hop in result["hops"] if hop["same"] is None}
     assert ("n1", "10.11.4.0/22 via 192.0.2.2") in unknown
     assert result["verdict"] == (
-        "n1 has not answered, so its part is not known; packets are lost between n1 and n2"
+        "n1 has not answered, so that part of the way is not known; packets are lost between n1 and n2"
     )
     cluster.settled(within=CONVERGED_WITHIN)
 

@@ -1,6 +1,6 @@
 """The page that explains the way of a packet: two fields, a chain, followed without loading it again."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from playwright.sync_api import expect
@@ -9,6 +9,7 @@ from nodes import questions
 from nodes.models import Question
 from tests import factories
 from tests.pages.conftest import Visit, logged_in
+from tests.pages.test_looks import MISTAKES
 from workers import question as wire
 from workers.explained import Crossing, Explained, Hop, Passage
 from workers.question import Answer
@@ -107,3 +108,24 @@ def test_a_pair_of_the_matrix_leads_there(visit: Visit) -> None:
     expect(page.get_by_label("From")).to_have_value("n1")
     expect(page.get_by_label("To")).to_have_value("n2")
     expect(page.get_by_label("Network")).to_have_value("backend1")
+
+
+@pytest.mark.usefixtures("network")
+@pytest.mark.parametrize(("width", "scheme"), [(400, "dark"), (1400, "light")])
+def test_what_came_of_it_fits(visit: Visit, width: int, scheme: str) -> None:
+    shown = logged_in("vera").post("/explain/", {"source": "n1", "destination": "10.11.4.9"})
+    long = replace(GONE, found="unbreakable" * 20, why="n1 " + "has no route " * 20)
+    answer("n1", BRIDGE, long, crossings=(replace(LOST, said="x" * 200),))
+    page = visit(shown["Location"], "vera", width=width, scheme=scheme)
+    expect(page.locator(".is-first")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(MISTAKES) == []
+
+
+@pytest.mark.usefixtures("network")
+def test_two_empty_fields_are_said_to_be_empty(visit: Visit) -> None:
+    factories.reported("n2", leases=(factories.a_lease(address="10.11.4.9"),))
+    page = visit("/explain/", "vera")
+    page.get_by_role("button", name="Explain").click()
+    expect(page.locator(".field.wrong")).to_have_count(2)
+    expect(page.locator(".field.wrong").first).to_contain_text("is empty. Give an address or a name")
