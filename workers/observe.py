@@ -38,6 +38,8 @@ class Observed:
     foreign: list[Owned]
     """Only what has the key of a wanted object that is not there as ours."""
     host: Host
+    confs: Mapping[str, str]
+    """CNI configuration files of others: path to the network that each describes."""
 
     @property
     def routes(self) -> int:
@@ -63,12 +65,10 @@ def observe(document: Document | None, settings: Settings, kernel: Kernel) -> Ob
     files = [
         confs.decode(path, text) for path, text in directory.read(_directories(document, settings)).items()
     ]
-    beside = f"{conf_directory(document, settings)}/"
-    others = {
-        conf.path: conf.network for conf, is_ours in files if not is_ours and conf.path.startswith(beside)
-    }
+    place = f"{conf_directory(document, settings)}/"
+    beside = [conf for conf, is_ours in files if not is_ours and conf.path.startswith(place)]
     forwarding, accepts = kernel.filters.look(settings.nft_table)
-    host = _host(settings, kernel, others, forwarding)
+    host = _host(settings, kernel, {conf.path: conf.network for conf in beside}, forwarding)
     if weave.is_looked_for(document, host):
         host = replace(host, weave=router.look(plugins.directory(settings, document)))
     desired = wanted(document, host, settings)[0] if document else []
@@ -96,7 +96,8 @@ def observe(document: Document | None, settings: Settings, kernel: Kernel) -> Ob
         *(confs.foreign(conf) for conf, is_ours in files if not is_ours),
         *(Foreign(one.key, f"file {one.path}") for one in plugin_links if router.reaches(one.path) is False),
     ]
-    return Observed(ours, [one for one in foreign if one.key in keys], host)
+    others = {conf.path: name for conf in beside if (name := confs.describes(conf))}
+    return Observed(ours, [one for one in foreign if one.key in keys], host, others)
 
 
 def _directories(document: Document | None, settings: Settings) -> list[str]:

@@ -144,7 +144,7 @@ class Report:
     probes: tuple[Probed, ...] = ()
     """By network and family."""
     foreign: dict[str, str] = field(default_factory=dict)
-    """CNI configuration files of others: path to the network name in it."""
+    """CNI configuration files of others: path to the network that it describes."""
     refused: str = ""
     """Version that was rolled back because it cut the node off; it is not tried again. Empty: none."""
 

@@ -48,6 +48,7 @@ def report(
         capabilities=capabilities | _router(observed.host),
         milliseconds=outcome.milliseconds,
         probes=probes,
+        foreign=dict(observed.confs),
         refused=desired.refused,
     )
 

@@ -7,6 +7,7 @@ from netadmin.rest import NAME
 from networks.api.allocations import AllocationsView
 from networks.api.cluster import ClusterView
 from networks.api.explain import ExplainView
+from networks.api.foreign import ForeignNetworksView
 from networks.api.networks import NetworkViewSet
 from networks.api.nodes import NodeViewSet
 from networks.api.operations import OperationViewSet
@@ -21,6 +22,7 @@ router.register("operations", OperationViewSet, "operation")
 urlpatterns = [
     path("cluster/", ClusterView.as_view()),
     path("allocations/", AllocationsView.as_view()),
+    path("foreign-networks/", ForeignNetworksView.as_view()),
     path("explain/", ExplainView.as_view()),
     re_path(rf"^nodes/(?P<name>{NAME})/desired/$", DesiredView.as_view()),
     re_path(rf"^nodes/(?P<name>{NAME})/report/$", ReportView.as_view()),

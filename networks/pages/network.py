@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 
 from netadmin.pages import PageRequest, live, page, part_of
-from networks import convergence, fullness, pairs
+from networks import convergence, foreign, fullness, pairs
 from networks.convergence import NetworkState
 from networks.models import BUILT_IN, Network
 from networks.pages.rows import Row
@@ -45,7 +45,7 @@ def network_live(request: PageRequest, name: str) -> HttpResponse:
 
 
 def _listed(request: PageRequest) -> dict[str, Any]:
-    return {"networks": part_of(request, convergence.network_states())}
+    return {"networks": part_of(request, convergence.network_states()), "foreign": foreign.listed()}
 
 
 def _standing(request: PageRequest, network: Network) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 
 from netadmin.pages import ROWS, PageRequest, live, page
-from networks import convergence, fullness
+from networks import convergence, foreign, fullness
 from networks.convergence import NetworkState, NodeState
 from networks.models import BUILT_IN
 from networks.troubles import of_nodes, of_pairs, of_parts
@@ -33,6 +33,7 @@ def _contents() -> dict[str, Any]:
         "more_networks": len(networks[ROWS:]),
         "troubles": troubles,
         "summary": _summary(nodes, networks, sum(not trouble.warning for trouble in troubles)),
+        "foreign": foreign.listed(),
         "newcomer": _newcomer(nodes, networks),
     }
 

@@ -14,6 +14,7 @@ NODE = "the node itself"
 ANYBODY = "anybody who is known"
 NEEDED = {
     ("get", "/api/v1/allocations/"): VIEWER,
+    ("get", "/api/v1/foreign-networks/"): VIEWER,
     ("get", "/api/v1/cluster/"): VIEWER,
     ("patch", "/api/v1/cluster/"): ADMIN,
     ("get", "/api/v1/events/"): VIEWER,

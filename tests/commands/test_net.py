@@ -269,3 +269,19 @@ def test_it_says_when_nodes_look_although_the_broker_is_away(refusal: Refusal, n
     said = refusal("net setup --name default")
     assert said.startswith("broker: ")
     assert said.endswith("The nodes look by themselves every 30 s")
+
+
+def test_files_of_others_are_listed_as_undefined(run: Run, nodes: list[Node]) -> None:
+    for name in ("n1", "n2"):
+        factories.reported(name, foreign={"/etc/cni/net.d/87-podman.conflist": "podman"})
+    assert run("net ls") == ["default", "lo", "podman"]
+    header, *lines = run("net status")
+    names = ("name", "type", "network", "size", "used", "free", "pct", "leases", "nodes")
+    (line,) = [line for line in lines if "podman" in line]
+    assert columns(line, header, names)[:8] == ["`- podman", "undef", "undef", "1", "0", "1", "0.00%", "-"]
+    shown = json.loads("\n".join(run("net status --format json")))
+    assert shown[-1]["files"] == [
+        {"node": "n1", "path": "/etc/cni/net.d/87-podman.conflist"},
+        {"node": "n2", "path": "/etc/cni/net.d/87-podman.conflist"},
+    ]
+    assert not any("podman" in line for line in run("net status --name lo"))

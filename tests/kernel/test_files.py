@@ -96,3 +96,29 @@ def test_only_what_a_runtime_looks_at_is_read(tmp_path: Path) -> None:
 def test_the_mark_is_what_makes_a_file_ours() -> None:
     assert confs.decode("/x", json.dumps({"netadmin": {}, "name": "a"}))[1]
     assert not confs.decode("/x", json.dumps({"name": "netadmin"}))[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "listed"),
+    [
+        pytest.param(
+            "87-podman.conflist", {"name": "podman", "plugins": [{"type": "bridge"}]}, "podman", id="list"
+        ),
+        pytest.param("theirs.conf", {"type": "ptp"}, "theirs", id="without a name"),
+        pytest.param("broken.conf", "{", "broken", id="broken"),
+        pytest.param("portmap.conf", {"name": "portmap", "type": "portmap"}, None, id="portmap alone"),
+        pytest.param(
+            "x.conflist", {"name": "x", "plugins": [{"type": "portmap"}]}, None, id="portmap in a list"
+        ),
+        pytest.param("ours.conflist", {"name": "ours", "netadmin": {}}, None, id="ours"),
+    ],
+)
+def test_files_of_others_are_told_by_the_network_they_describe(
+    node: Node, name: str, content: object, listed: str | None
+) -> None:
+    node.directory.mkdir(exist_ok=True)
+    text = content if isinstance(content, str) else json.dumps(content)
+    (node.directory / name).write_text(text)
+    told = node.look(document(bridge())).confs
+    assert told == ({f"{node.directory}/{name}": listed} if listed else {})
+    assert (node.directory / name).read_text() == text

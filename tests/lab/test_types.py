@@ -64,3 +64,17 @@ def test_a_plugin_that_no_node_has_is_refused(cluster: Cluster) -> None:
     with pytest.raises(Refused, match="calico: is no plugin in the plugin directory of n1, n2, n3"):
         cluster.declare("direct", type="cni", template=conflist.EXAMPLE.replace("ptp", "calico"),
                         network="10.13.0.0/24")  # fmt: skip
+
+
+def test_a_file_of_others_is_listed_and_left_alone(cluster: Cluster) -> None:
+    file = cluster.nodes["n2"].confs / "87-theirs.conflist"
+    file.write_text('{"cniVersion": "1.0.0", "name": "theirs", "plugins": [{"type": "loopback"}]}')
+    shown = until(
+        lambda: cluster.api.get("foreign-networks/"), what="the file is reported", within=CONVERGED_WITHIN
+    )
+    assert [(one["name"], one["type"], one["files"]) for one in shown] == [
+        ("theirs", "undef", [{"node": "n2", "path": str(file)}])
+    ]
+    assert "theirs" in cluster.control.manage("net", "ls").splitlines()
+    file.unlink()
+    until(lambda: not cluster.api.get("foreign-networks/"), what="it is forgotten", within=CONVERGED_WITHIN)

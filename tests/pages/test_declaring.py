@@ -2,7 +2,7 @@
 
 from playwright.sync_api import expect
 
-from networks import declare
+from networks import conflist, declare
 from networks.declaration import Declaration
 from networks.models import Network
 from nodes.models import Event
@@ -136,3 +136,35 @@ def test_the_preview_works_without_a_script(db: None) -> None:
     assert page.count("<!doctype html>") == 1
     assert "10.11.0.1/22" in page
     assert not Network.objects.filter(name="backend1").exists()
+
+
+def test_a_configuration_list_is_asked_for_only_by_the_type_that_has_one(visit: Visit) -> None:
+    page = visit("/new/network/", "oscar")
+    template = page.locator("#id_template")
+    expect(template).to_be_hidden()
+    page.get_by_label("Name").fill("direct")
+    page.get_by_label("cni: any other plugin").check()
+    expect(page.get_by_label("Addresses per node")).to_be_hidden()
+    template.fill('{"mtu": {{mut}}}')
+    page.get_by_role("button", name="Declare").click()
+    expect(page.locator("#id_template_error")).to_contain_text(
+        "{{mut}}: is no placeholder. Use one of network, node, cluster"
+    )
+    page.get_by_role("textbox", name="Range").fill("10.13.0.0/24")
+    template.fill(conflist.EXAMPLE)
+    page.get_by_role("button", name="Declare").click()
+    expect(page.get_by_text("direct is declared")).to_be_visible()
+    assert Network.objects.get(name="direct").template == conflist.EXAMPLE
+    page = visit("/networks/direct/edit/", "oscar")
+    expect(page.get_by_role("textbox", name="Configuration list")).to_have_value(conflist.EXAMPLE)
+
+
+def test_networks_of_others_are_shown_with_the_nodes_that_have_them(visit: Visit) -> None:
+    factories.the_nodes()
+    for name in ("n1", "n3"):
+        factories.reported(name, foreign={"/etc/cni/net.d/87-podman.conflist": "podman"})
+    for path in ("/", "/networks/"):
+        row = visit(path, "vera").get_by_role("table", name="Networks of others").get_by_role("row").nth(1)
+        expect(row).to_contain_text("podman")
+        expect(row).to_contain_text("n1, n3")
+        expect(row).to_contain_text("/etc/cni/net.d/87-podman.conflist")

@@ -81,6 +81,14 @@ def programs(content: str) -> set[str]:
     return {one["type"] for one in objects if isinstance(one.get("type"), str)}
 
 
+def describes(conf: Conf) -> str:
+    """The network that a file of others describes: the name in it, else that of the file. Empty for one
+    that only maps ports, which is the second half of somebody's network and none itself."""
+    if programs(conf.content) == {"portmap"}:
+        return ""
+    return conf.network or conf.path.rpartition("/")[2].rpartition(".")[0]
+
+
 def decode(path: str, content: str) -> tuple[Conf, bool]:
     """The file, and whether it is ours."""
     body = _object(content)

@@ -23,6 +23,7 @@ from networks import (
     declare,
     explaining,
     explanation,
+    foreign,
     fullness,
     pairs,
     planned,
@@ -30,6 +31,7 @@ from networks import (
     troubles,
 )
 from networks.convergence import NetworkState
+from networks.foreign import ForeignNetwork
 from networks.lookups import the_network
 from networks.management import explained, plantext
 from networks.management.tree import Branch, draw
@@ -118,18 +120,21 @@ class Command(Verbs):
         _add_name(setup)
 
     def ls(self) -> None:
-        for name in Network.objects.values_list("name", flat=True):
+        names = [*Network.objects.values_list("name", flat=True), *(one.name for one in foreign.listed())]
+        for name in sorted(names):
             self.stdout.write(name)
 
     def status(self, verbose: bool, name: str | None, format: str) -> None:
         states = convergence.network_states(_chosen(name))
         addresses = _addresses(states) if verbose else {}
+        others = foreign.listed() if name is None else []
         if format == "json":
-            self._write_json(_status_json(states, addresses if verbose else None))
+            shown = _status_json(states, addresses if verbose else None)
+            self._write_json([*shown, *map(_foreign_json, others)])
             return
-        self.stdout.write(
-            draw(COLUMNS, [_network_branch(state, addresses.get(state.network.pk, ())) for state in states])
-        )
+        branches = [_network_branch(state, addresses.get(state.network.pk, ())) for state in states]
+        branches += map(_foreign_branch, others)
+        self.stdout.write(draw(COLUMNS, sorted(branches, key=lambda branch: branch.cells[0])))
         for title, drawn in _matrices(states) if verbose else ():
             self.stdout.write(f"\n{title}\n{drawn}")
         if problems := _problems(states, name):
@@ -254,6 +259,27 @@ def _network_branch(state: NetworkState, addresses: Iterable[Allocation]) -> Bra
     )
     rows = [Branch(_address_cells(row)) for row in addresses]
     return Branch(cells, [Branch(ADDRESS_COLUMNS, rows)] if rows else ())
+
+
+def _foreign_branch(one: ForeignNetwork) -> Branch:
+    """As the reference lists what nobody declared."""
+    size, undefined = str(foreign.SIZE), foreign.UNDEFINED
+    nodes = str(len(one.nodes))
+    return Branch((one.name, undefined, undefined, size, "0", size, "0.00%", "-", nodes, "-", "foreign"))
+
+
+def _foreign_json(one: ForeignNetwork) -> dict[str, Any]:
+    size = str(foreign.SIZE)
+    counted = {"used": 0, "free": size, "pct": "0.00%"}
+    return {
+        "name": one.name,
+        "type": foreign.UNDEFINED,
+        "network": foreign.UNDEFINED,
+        "size": size,
+        **counted,
+        "files": [{"node": node, "path": path} for node, path in one.files],
+        "status": "foreign",
+    }
 
 
 def _address_cells(row: Allocation) -> tuple[str, ...]:
