@@ -56,6 +56,18 @@ def test_small_passes_and_full_is_lost_where_a_hop_in_the_middle_is_smaller(tmp_
         until(lambda: n1.prober.probed[0].up, what="it is up again", within=WITHIN)
 
 
+def test_a_path_mtu_that_the_kernel_remembers_does_not_hide_it(tmp_path: Path) -> None:
+    """It would cut a packet in two that is to cross in one piece."""
+    network = Declared(tunnel="never")
+    with an_underlay(tmp_path) as underlay, probing(underlay) as n1:
+        underlay.converge(network)
+        underlay.switch.run(["ip", "link", "set", "n2", "mtu", "1333"])
+        underlay.nodes[1].ip("route change 10.11.4.0/22 via 10.0.0.2 proto 157 mtu 1300")
+        underlay.nodes[1].ip("-6 route change fd11::100/120 via fd00:aa::2 proto 157 mtu 1300")
+        n1.aim(network)
+        assert [(pair.state, pair.largest) for pair in n1.pairs()] == [("mtu", 1333), ("mtu", 1333)]
+
+
 def test_through_a_tunnel_the_kernel_itself_names_the_limit(tmp_path: Path) -> None:
     network = Declared(tunnel="always", inside=("4",), ends=("4",))
     with an_underlay(tmp_path) as underlay, probing(underlay) as n1:
