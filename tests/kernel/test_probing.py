@@ -3,11 +3,12 @@
 import dataclasses
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from lab.pings import ping
 from lab.waiting import until
 from tests.documents import document, routed
 from tests.kernel.cluster import Declared, an_underlay
@@ -16,6 +17,7 @@ from tests.pure.test_probing import HOST
 from workers.document import Peer
 from workers.probing import prober as probers
 from workers.probing import schedule, trial
+from workers.probing.echoes import Echoes, Heard
 
 
 @pytest.fixture
@@ -320,3 +322,32 @@ def test_echoes_that_nobody_answers_are_forgotten(tmp_path: Path, monkeypatch: p
         n1.prober.aim(document(network, probe_interval=1.0), HOST, True)
         until(lambda: n1.prober._number > 1000, what="many echoes", within=60)
         assert len(n1.prober._sent) < 600
+
+
+def test_a_thread_that_wakes_up_late_reads_what_came_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a busy machine and a slow network: what is sent is not answered at once, and every sleep takes
+    longer than all volleys and their patience."""
+    received, last = Echoes.received, [0.0]
+
+    def answered_later(echoes: Echoes) -> Iterator[Heard]:
+        return received(echoes) if time.monotonic() - last[0] > 0.05 else iter(())
+
+    def sleep(*_: object) -> None:
+        last[0] = time.monotonic()
+        time.sleep(0.4)
+
+    monkeypatch.setitem(trial.VOLLEYS, "pending", (0.0, 0.01))
+    monkeypatch.setattr(trial, "PATIENCE", 0.1)
+    monkeypatch.setattr(Echoes, "received", answered_later)
+    monkeypatch.setattr(Echoes, "wait", sleep)
+    network = Declared(tunnel="never", inside=("4",))
+    with an_underlay(tmp_path) as underlay:
+        underlay.converge(network)
+        assert ping(underlay.nodes[1].namespace, "10.0.0.2").lost == 0
+        with probing(underlay) as n1:
+            last[0] = time.monotonic() + 3600
+            n1.aim(network)
+            (pair,) = n1.pairs()
+    assert pair.state == "up"

@@ -132,8 +132,13 @@ class Prober(threading.Thread):
         return True
 
     def _turn(self, echoes: Echoes) -> None:
-        """Whatever is to do now, and sleep until there is more."""
+        """Whatever is to do now, and sleep until there is more.
+
+        Answers are read before anybody's time is over: on a busy node they may have waited longer than
+        this thread did.
+        """
         self._take_aim()
+        self._hear(echoes)
         now = time.monotonic()
         for standing in self._schedule.due(now):
             self._begin(echoes, standing, now)
