@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from workers.changes import Change, Plan, Verb
+from workers.cni.weave import Router
 from workers.host import Host, IPNetwork, address, subnet
 from workers.kernel.addresses import Address
 from workers.kernel.firewall import Firewall
@@ -191,6 +192,9 @@ def _containers(plan: Plan, scene: Scene) -> Iterator[Risk]:
         leases = held[change.object.network]
         if leases and isinstance(change.object, Bridge):
             yield from _bridge(change, leases)
+        elif isinstance(change.object, Router) and _is_reset(change):
+            why = "takes every container of this node off weave"
+            yield _risk("interrupt", "router-reset", change, why, "Attach them again after the change")
         elif (
             isinstance(change.object, Address)
             and change.verb is Verb.REMOVE
@@ -220,6 +224,14 @@ def _bridge(change: Change, leases: list[Lease]) -> Iterator[Risk]:
     if new.mtu > old.mtu:
         why = f"{_named(leases)} would go on with the MTU they have"
         yield _risk("note", "mtu-grows", change, why, "Attach them again to give them the larger one")
+
+
+def _is_reset(change: Change) -> bool:
+    """Whether the weave router ends, for good or to start with another range."""
+    new, old = change.object, change.was
+    if change.verb is Verb.REMOVE:
+        return True
+    return isinstance(new, Router) and isinstance(old, Router) and new.range != old.range
 
 
 # -- other nodes, other people

@@ -78,3 +78,53 @@ def test_a_file_of_others_is_listed_and_left_alone(cluster: Cluster) -> None:
     assert "theirs" in cluster.control.manage("net", "ls").splitlines()
     file.unlink()
     until(lambda: not cluster.api.get("foreign-networks/"), what="it is forgotten", within=CONVERGED_WITHIN)
+
+
+def test_the_default_network_is_switched_off_everywhere_but_not_under_a_container(cluster: Cluster) -> None:
+    cluster.change("default", network="10.22.0.0/16")
+    cluster.converged("default", within=CONVERGED_WITHIN)
+    container = cluster.container("n3", "default")
+    _leased(cluster, container.address)
+    with pytest.raises(Refused, match=rf"{container.address} \({container.name} on n3\)"):
+        cluster.change("default", network="none")
+    cluster.detach(container)
+    _free(cluster, "default")
+    cluster.change("default", network="none")
+    cluster.settled(within=CONVERGED_WITHIN)
+    for node in cluster.nodes.values():
+        assert "obr_default" not in node.links()
+        assert not (node.confs / "default.conflist").exists()
+    cluster.change("default", network="10.22.0.0/16")
+    cluster.converged("default", within=CONVERGED_WITHIN)
+    assert all("obr_default" in node.links() for node in cluster.nodes.values())
+
+
+def test_a_network_leaves_a_node_by_force_only_and_comes_to_another(
+    cluster: Cluster, declare: Declare
+) -> None:
+    declare("pair", type="bridge", network="10.10.10.0/24", nodes=["n1", "n2"])
+    container = cluster.container("n2", "pair")
+    _leased(cluster, container.address)
+    with pytest.raises(Refused, match=r"10\.10\.10\.2 .* on n2"):
+        cluster.change("pair", nodes=["n1", "n3"])
+    cluster.api.patch("networks/pair/?force=true", nodes=["n1", "n3"])
+    cluster.settled(within=CONVERGED_WITHIN)
+    has = {name for name, node in cluster.nodes.items() if "obr_pair" in node.links()}
+    assert has == {"n1", "n3"}
+    assert not (cluster.nodes["n2"].confs / "pair.conflist").exists()
+
+
+def _leased(cluster: Cluster, address: str) -> None:
+    until(
+        lambda: cluster.api.get(f"allocations/?address={address}")["results"],
+        what=f"the lease of {address} is known",
+        within=CONVERGED_WITHIN,
+    )
+
+
+def _free(cluster: Cluster, network: str) -> None:
+    until(
+        lambda: not cluster.api.get(f"allocations/?network={network}")["results"],
+        what=f"no lease of {network} is left",
+        within=CONVERGED_WITHIN,
+    )

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from workers.changes import Change, Owned, Plan, Verb
+from workers.cni.weave import Router
 from workers.host import Held, Host, Link
 from workers.kernel.addresses import Address
 from workers.kernel.firewall import Firewall
@@ -44,6 +45,7 @@ BRIDGE = Bridge("obr_a", "0a:58:0a:0b:00:01", 1500, 28257, "a")
 GATEWAY = Address("obr_a", "10.11.0.1/22", 157, "a")
 ROUTE = Route("10.11.4.0/22", 254, "10.0.0.2", "eth0", 0, 157)
 ROUTE2 = replace(ROUTE, dst="10.11.8.0/22", via="10.0.0.3")
+ROUTER = Router("10.32.0.0/12", ("10.0.0.2",))
 TUNNEL = Tunnel("na_gre", "gre", "local 10.0.0.1", 1476, 28257)
 
 
@@ -194,6 +196,14 @@ TABLE = [
         [("interrupt", "bridge-gone")],
         id="who loses the network does not lose masquerading as well",
     ),
+    pytest.param([remove(ROUTER)], SCENE, [("interrupt", "router-reset")], id="the weave router goes"),
+    pytest.param(
+        [change(ROUTER, range="10.48.0.0/12")],
+        SCENE,
+        [("interrupt", "router-reset")],
+        id="the weave router starts anew",
+    ),
+    pytest.param([change(ROUTER, peers=())], SCENE, [], id="the weave router gets other peers"),
     # peers
     pytest.param([remove(ROUTE)], SCENE, [("interrupt", "routes-gone")], id="containers lose a peer"),
     pytest.param([remove(ROUTE)], IDLE, [("note", "routes-gone")], id="nobody here used the peer"),
