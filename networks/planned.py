@@ -37,8 +37,19 @@ class NodePlan:
     state: str
     """Waiting, answered, failed, late or silent."""
     plan: Planned | None
-    why: str
+    """Without its steps: of thousands of nodes only a few are looked at so closely."""
+    why: str = ""
     """Of one that did not answer."""
+    steps: Any = ()
+    """The steps as they were sent."""
+
+    @classmethod
+    def of(cls, node: str, state: str, answer: Any, why: str = "") -> "NodePlan":
+        """``answer``: as it was sent; None: there is none."""
+        if answer is None:
+            return cls(node, state, None, why)
+        plan = wire.read(Planned, {**answer, "steps": []}, "content")
+        return cls(node, state, plan, why, answer["steps"])
 
     @property
     def shape(self) -> Any:
@@ -103,19 +114,25 @@ class Group:
         return self.first.why or WHY.get(self.first.state, "")
 
     @property
+    def steps(self) -> tuple[Step, ...]:
+        """The first one's changes, as far as they are told one by one."""
+        steps: tuple[Step, ...] = wire.read(tuple[Step, ...], list(self.first.steps), "steps")
+        return steps
+
+    @property
     def shown(self) -> tuple[Step, ...]:
         """The changes that a page shows."""
-        return self.plan.steps[:SHOWN]
+        return self.steps[:SHOWN]
 
     @property
     def hidden(self) -> int:
         """Those that it does not."""
-        return self.plan.total - len(self.shown)
+        return self.plan.total - min(SHOWN, len(self.first.steps))
 
     @property
     def untold(self) -> int:
         """Changes that are counted and not told one by one."""
-        return self.plan.total - len(self.plan.steps)
+        return self.plan.total - len(self.first.steps)
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -185,10 +202,7 @@ def result(operation: Operation) -> Result:
     """One query."""
     rows = operation.questions.defer("body").select_related("node").order_by("node__position")
     return Result(
-        [
-            NodePlan(row.node.name, questions.state_of(row, operation), _read(row.answer), row.why)
-            for row in rows
-        ]
+        [NodePlan.of(row.node.name, questions.state_of(row, operation), row.answer, row.why) for row in rows]
     )
 
 
@@ -208,11 +222,6 @@ def represent(operation: Operation) -> dict[str, Any]:
         },
         "groups": [_group(group) for group in found.groups],
     }
-
-
-def _read(answer: Any) -> Planned | None:
-    plan: Planned | None = wire.read(Planned, answer, "content") if answer is not None else None
-    return plan
 
 
 def _told(said: Iterable[tuple[str, Any]]) -> list[tuple[Any, tuple[str, ...]]]:
@@ -235,7 +244,7 @@ def _group(group: Group) -> dict[str, Any]:
         "why": group.why,
         "level": group.level,
         "counts": [asdict(count) for count in plan.counts],
-        "changes": [asdict(step) for step in plan.steps],
+        "changes": [asdict(step) for step in group.steps],
         "risks": [{"nodes": told.nodes, **asdict(told.what)} for told in group.risks],
         "findings": [{"nodes": told.nodes, **asdict(told.what)} for told in group.findings],
     }

@@ -34,6 +34,8 @@ from workers import question as wire
 
 WITHIN = 10.0
 """Seconds that nodes have to answer, unless said otherwise."""
+EACH = 0.02
+"""Seconds more for each node that is asked, as their answers are taken one after the other."""
 LONGEST_WAIT = 60.0
 KEPT = timedelta(days=1)
 MOST = 100
@@ -77,7 +79,7 @@ def ask(
 ) -> Operation:
     """Ask nodes; ``bodies`` says what each of them. ``shared``: parts that bodies name by digest."""
     _prune()
-    deadline = timezone.now() + timedelta(seconds=within)
+    deadline = timezone.now() + timedelta(seconds=within + EACH * len(bodies))
     operation = Operation.objects.create(
         kind=kind, subject=subject, asked=asked, by=by, deadline=deadline, shared=dict(shared or {})
     )
@@ -124,7 +126,8 @@ def open_for(node: Node) -> wire.Questions:
 def answer(node: Node, number: int, said: wire.Answer) -> None:
     """Take an answer; raises Missing or Conflict when nobody waits for it, WireError when it is none to
     a question of this kind."""
-    question = Question.objects.filter(node=node, pk=number).select_related("operation").first()
+    asked = Question.objects.filter(node=node, pk=number).select_related("operation")
+    question = asked.only("state", "operation__kind").first()
     if question is None:
         remedy = "Fetch what is asked, and answer that"
         raise Missing(Fault("question", str(number), f"is no question to node {node.name}", remedy))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from workers.report import Finding
 
-MOST_STEPS = 500
+MOST_STEPS = 200
 """Changes told one by one; all are counted."""
 MOST_FINDINGS = 100
 LEVELS = ("cut", "interrupt", "note")

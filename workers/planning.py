@@ -8,11 +8,12 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from workers.asked import Ground
-from workers.changes import Change, Plan
+from workers.changes import Change, Plan, Verb
 from workers.cni.store import Store
 from workers.config import Settings
 from workers.document import Document
@@ -22,7 +23,9 @@ from workers.kernel.door import Kernel
 from workers.kernel.messages import family
 from workers.kernel.netlink import NetlinkError
 from workers.kernel.routes import Route
+from workers.objects import wanted
 from workers.observe import table
+from workers.plan import plan as made
 from workers.planned import MOST_FINDINGS, MOST_STEPS, Count, Planned, Step
 from workers.reconcile import look
 from workers.risks import Path, Scene, drawn, risks
@@ -32,7 +35,10 @@ def plan(body: Mapping[str, Any], ground: Ground) -> Planned:
     """Raises DocumentError for a draft that is not this node's, and what a look raises."""
     start = time.monotonic()
     document = ground.drafted(body["head"])
-    observed, todo = look(document, ground.settings, ground.kernel)
+    observed, first = look(document, ground.settings, ground.kernel)
+    todo = Plan(
+        (*first.changes, *_second_look(first, document, observed.host, ground.settings)), first.findings
+    )
     around = scene(todo, document, observed.host, ground)
     counts = Counter((change.verb.value, _kind(change), around.network(change)) for change in todo.changes)
     return Planned(
@@ -43,6 +49,18 @@ def plan(body: Mapping[str, Any], ground: Ground) -> Planned:
         risks=risks(todo, around),
         milliseconds=round((time.monotonic() - start) * 1000, 3),
     )
+
+
+def _second_look(first: Plan, document: Document, host: Host, settings: Settings) -> tuple[Change, ...]:
+    """What the look after the first round would still find: who may send into a tunnel is guarded until
+    the tunnel is gone."""
+    gone = {change.object.key for change in first.changes if change.verb is Verb.REMOVE}
+    left = {name: link for name, link in host.links.items() if ("link", name) not in gone}
+    if len(left) == len(host.links):
+        return ()
+    then, _ = wanted(document, replace(host, links=left), settings)
+    now, _ = wanted(document, host, settings)
+    return made(then, now).changes
 
 
 def scene(todo: Plan, document: Document, host: Host, ground: Ground) -> Scene:

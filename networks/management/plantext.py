@@ -55,7 +55,7 @@ def _lines(group: Group) -> Iterator[str]:
         yield f"  x {told.what.code:<10}  {_where(told)}{told.what}"
     if len(group.nodes) > 1:
         yield f"  as {group.first.node} would do it:"
-    for step in plan.steps:
+    for step in group.steps:
         yield f"  {SIGNS[step.verb]} {step.object}" + (f"  (was {step.before})" if step.before else "")
     if group.untold:
         yield f"  and {group.untold} more changes"

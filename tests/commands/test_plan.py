@@ -1,7 +1,7 @@
 """manage.py net plan: what it prints of answers, its exit status, what it refuses."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -43,11 +43,12 @@ ADDS = Planned(
 
 
 def answered(*nodes: str, plan: Planned = ADDS) -> list[NodePlan]:
-    return [NodePlan(node, "answered", plan, "") for node in nodes]
+    answer = json.loads(json.dumps(asdict(plan)))
+    return [NodePlan.of(node, "answered", answer) for node in nodes]
 
 
 def test_risks_come_first_and_each_node_says_what_it_would_do() -> None:
-    quiet = [*answered("n2", plan=Planned("v")), NodePlan("n3", "silent", None, "")]
+    quiet = [*answered("n2", plan=Planned("v")), NodePlan.of("n3", "silent", None)]
     assert plantext.text(Result([*quiet, *answered("n1")]), "backend1").splitlines() == [
         "plan of backend1: 1 of 3 nodes would change, 1 to add, 3 to change, 1 to remove",
         "CUTS OFF 1 node from the control plane: n1",

@@ -105,7 +105,8 @@ class Node:
     def state(self) -> dict[str, Any]:
         """Everything that the worker could have built, but for counters and numbers."""
         links = [
-            (one["ifname"], one["address"], one["mtu"], one["group"]) for one in self.ip_json("link show")
+            (one["ifname"], one.get("address", ""), one["mtu"], one["group"])
+            for one in self.ip_json("link show")
         ]
         addresses = {name: self.addresses(name) for name, *_ in links}
         routes = [self.ip(f"-{kind} route show table all") for kind in (4, 6)]
