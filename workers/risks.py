@@ -404,4 +404,5 @@ def _number(number: int, noun: str) -> str:
 
 
 def _risk(level: str, code: str, change: Change, why: str, remedy: str, network: str = "") -> Risk:
-    return Risk(level, code, network or change.object.network, str(change), why, remedy)
+    subject = f"{change.verb.value} {change.object}"
+    return Risk(level, code, network or change.object.network, subject, why, remedy)
