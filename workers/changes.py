@@ -5,7 +5,7 @@ An *owned* object is a frozen dataclass of one of the kinds (``kernel/*.py``,
 apart by: two objects of one kind with equal keys cannot exist side by side.
 """
 
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -28,6 +28,34 @@ class Owned(Protocol):
     def needs(self) -> str:
         """The device without which it cannot exist; empty: none."""
         ...
+
+
+class Objects(Collection[Owned]):
+    """Owned objects by key: a few, and collections of many that came with their keys already.
+
+    The many are routes. As long as they are the same objects, nothing is done for each of them
+    but in the comparison of one whole with another.
+    """
+
+    def __init__(self, few: Iterable[Owned], *many: Mapping[Hashable, Owned]) -> None:
+        self.few = {one.key: one for one in few}
+        self.many = many
+        self.by_key: dict[Hashable, Owned] = dict(self.few)
+        for part in many:
+            self.by_key.update(part)
+
+    def __contains__(self, one: object) -> bool:
+        return one in self.by_key.values()
+
+    def __iter__(self) -> Iterator[Owned]:
+        return iter(self.by_key.values())
+
+    def __len__(self) -> int:
+        return len(self.by_key)
+
+    @classmethod
+    def of(cls, objects: Iterable[Owned]) -> "Objects":
+        return objects if isinstance(objects, Objects) else cls(objects)
 
 
 @dataclass(frozen=True, slots=True)

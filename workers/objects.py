@@ -10,20 +10,21 @@ to the node: one device serves all its networks.
 from collections.abc import Iterable, Sequence
 
 from workers import surroundings
-from workers.changes import Owned
+from workers.changes import Objects, Owned
 from workers.cni import confs, templates, weave
 from workers.cni.templates import TemplateError
 from workers.config import Settings
 from workers.document import DesiredNetwork, Document
 from workers.host import DEFAULT_MTU, Host, Link, first_address
 from workers.kernel import addresses, firewall, forwarding, links, routes, sysctls, tunnels
+from workers.kernel.routes import NOWHERE, Reach, Routes
 from workers.kernel.tunnels import Way
 from workers.report import Finding
 
 BRIDGED = ("bridge", "routed_bridge")
 
 
-def wanted(document: Document, host: Host, settings: Settings) -> tuple[list[Owned], list[Finding]]:
+def wanted(document: Document, host: Host, settings: Settings) -> tuple[Objects, list[Finding]]:
     """Every object the node must have, and what is wrong with the rest."""
     objects: list[Owned] = []
     findings: list[Finding] = []
@@ -34,18 +35,17 @@ def wanted(document: Document, host: Host, settings: Settings) -> tuple[list[Own
     findings += [_no_device(network, host.links.get(network.device)) for network in missing]
     built = [network for network in bridged if network not in missing]
     used: dict[Way, int] = {}
+    many: list[Routes] = []
     for network in built:
-        ways = routes.ways(network, document.node, host) if network.type == "routed_bridge" else set()
-        mtu = _mtu(network, document, host, ways)
-        used |= {way: max(mtu, used.get(way, 0)) for way in ways}
+        reach = _reach(network, document, settings, host)
+        mtu = _mtu(network, document, host, reach.ways)
+        used |= {way: max(mtu, used.get(way, 0)) for way in reach.ways}
         objects += [*links.wanted(network, mtu, settings.group, host), *sysctls.wanted(network, host)]
         objects += addresses.wanted(network, settings.protocol)
         objects.append(_conf(network, document, settings, mtu))
         findings += _other_addresses(network, host.links.get(network.device), settings.protocol)
-        if network.type == "routed_bridge":
-            reached, unreachable = routes.wanted(network, document.node, settings.protocol, host)
-            objects += reached
-            findings += unreachable
+        many.append(reach.routes)
+        findings += reach.findings
     objects += sysctls.forwarding(built) if built else []
     objects += tunnels.wanted(used, settings.group, host)
     guard = firewall.guard(used, built, host)
@@ -62,13 +62,19 @@ def wanted(document: Document, host: Host, settings: Settings) -> tuple[list[Own
             findings.append(_not_filled(network, error))
     routers, unwell = weave.wanted(document, host)
     objects += routers
-    return objects, [*findings, *unwell, *_same_names([*built, *plain, *others], host)]
+    return Objects(objects, *many), [*findings, *unwell, *_same_names([*built, *plain, *others], host)]
 
 
 def conf_directory(document: Document | None, settings: Settings) -> str:
     """Where CNI files go; empty when neither the settings nor a document say so."""
     declared = (document.cni_config or confs.DIRECTORIES[0]) if document else ""
     return settings.cni_config or declared
+
+
+def _reach(network: DesiredNetwork, document: Document, settings: Settings, host: Host) -> Reach:
+    if network.type != "routed_bridge":
+        return NOWHERE
+    return routes.wanted(network, document.node, settings.protocol, host)
 
 
 def _conf(network: DesiredNetwork, document: Document, settings: Settings, mtu: int) -> confs.Conf:

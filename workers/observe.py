@@ -7,11 +7,11 @@ next to nothing; those of others are only looked for where a wanted one is missi
 """
 
 import errno
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from workers import networkd
-from workers.changes import Foreign, Owned
+from workers.changes import Foreign, Objects, Owned
 from workers.cni import confs, directory, plugins, router, weave
 from workers.cni.weave import PluginLink
 from workers.config import Settings
@@ -23,18 +23,19 @@ from workers.kernel.door import Kernel
 from workers.kernel.firewall import Firewall
 from workers.kernel.messages import INET, INET6, family
 from workers.kernel.netlink import NetlinkError
-from workers.kernel.routes import Route
+from workers.kernel.routes import Route, Routes
 from workers.kernel.sysctls import Sysctl
 from workers.objects import conf_directory, wanted
 from workers.report import Interface
 
+NOTHING = Objects(())
 FROM_ROUTER = 2
 """IFAPROT_KERNEL_RA: who put an address there (linux/if_addr.h)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    ours: list[Owned]
+    ours: Objects
     foreign: list[Owned]
     """Only what has the key of a wanted object that is not there as ours."""
     host: Host
@@ -44,12 +45,13 @@ class Observed:
     @property
     def routes(self) -> int:
         """How many routes of ours the kernel has."""
-        return sum(isinstance(one, Route) for one in self.ours)
+        return sum(map(len, self.ours.many))
 
     @property
     def files(self) -> dict[str, str]:
         """CNI configuration files of ours: name to content."""
-        return {one.path.rpartition("/")[2]: one.content for one in self.ours if isinstance(one, confs.Conf)}
+        held = (one for one in self.ours.few.values() if isinstance(one, confs.Conf))
+        return {one.path.rpartition("/")[2]: one.content for one in held}
 
     @property
     def interfaces(self) -> tuple[Interface, ...]:
@@ -71,33 +73,34 @@ def observe(document: Document | None, settings: Settings, kernel: Kernel) -> Ob
     host = _host(settings, kernel, {conf.path: conf.network for conf in beside}, forwarding)
     if weave.is_looked_for(document, host):
         host = replace(host, weave=router.look(plugins.directory(settings, document)))
-    desired = wanted(document, host, settings)[0] if document else []
-    present = _routes(settings, kernel, host)
+    desired = wanted(document, host, settings)[0] if document else NOTHING
+    names = {link.index: link.name for link in host.links.values()}
+    present = kernel.present.routes(settings.protocol, names, desired.many)
     held = _addresses(host)
-    ours: list[Owned] = [
+    few: list[Owned] = [
         *(one for link in host.links.values() for one in links.ours(link, settings.group)),
         *(one for link in host.links.values() for one in tunnels.ours(link, settings.group)),
         *_switches(desired, kernel),
         *(one for one in held if one.protocol == settings.protocol),
         *_firewall(desired, settings, kernel),
         *accepts,
-        *present,
         *(conf for conf, is_ours in files if is_ours),
         *weave.ours(host.weave),
     ]
-    plugin_links = [one for one in desired if isinstance(one, PluginLink)]
-    ours += [one for one in plugin_links if router.reaches(one.path)]
-    keys = {one.key for one in desired}
+    plugin_links = [one for one in desired.few.values() if isinstance(one, PluginLink)]
+    few += [one for one in plugin_links if router.reaches(one.path)]
     foreign: list[Owned] = [
         *(links.foreign(link) for link in host.links.values() if not _is_ours(link)),
         *(one for link in host.links.values() if (one := tunnels.foreign(link))),
         *(one for one in held if one.protocol != settings.protocol),
-        *_routes_in_the_way(desired, present, settings, kernel, host),
+        *_routes_in_the_way(desired, present, settings, kernel, names),
         *(confs.foreign(conf) for conf, is_ours in files if not is_ours),
         *(Foreign(one.key, f"file {one.path}") for one in plugin_links if router.reaches(one.path) is False),
     ]
     others = {conf.path: name for conf in beside if (name := confs.describes(conf))}
-    return Observed(ours, [one for one in foreign if one.key in keys], host, others)
+    return Observed(
+        Objects(few, present), [one for one in foreign if one.key in desired.by_key], host, others
+    )
 
 
 def _directories(document: Document | None, settings: Settings) -> list[str]:
@@ -154,41 +157,37 @@ def _addresses(host: Host) -> list[Address]:
     ]
 
 
-def _switches(desired: Iterable[Owned], kernel: Kernel) -> list[Sysctl]:
+def _switches(desired: Objects, kernel: Kernel) -> list[Sysctl]:
     """Those that are wanted, with the value they have: they are set, never set back."""
-    switches = [(one, kernel.procfs.read(one.name)) for one in desired if isinstance(one, Sysctl)]
+    switches = [
+        (one, kernel.procfs.read(one.name)) for one in desired.few.values() if isinstance(one, Sysctl)
+    ]
     return [replace(one, value=value) for one, value in switches if value is not None]
 
 
-def _firewall(desired: Iterable[Owned], settings: Settings, kernel: Kernel) -> list[Firewall]:
+def _firewall(desired: Objects, settings: Settings, kernel: Kernel) -> list[Firewall]:
     """Our table; as the text that is wanted when nft lists both alike."""
     listing = kernel.nft.listing(settings.nft_table)
-    for one in desired:
+    for one in desired.few.values():
         if isinstance(one, Firewall) and listing == kernel.nft.canonical(settings.nft_table, one.text):
             return [one]
     return [Firewall(settings.nft_table, listing)] if listing else []
 
 
-def _routes(settings: Settings, kernel: Kernel, host: Host) -> list[Route]:
-    names = {link.index: link.name for link in host.links.values()}
-    bodies = [
-        body for kind in (INET, INET6) for body in kernel.netlink.dump(routes.dump(kind, settings.protocol))
-    ]
-    decoded = (routes.decode(body, names) for body in bodies)
-    return [route for route in decoded if route.protocol == settings.protocol]
-
-
 def _routes_in_the_way(
-    desired: Iterable[Owned], present: Iterable[Route], settings: Settings, kernel: Kernel, host: Host
+    desired: Objects, present: Routes, settings: Settings, kernel: Kernel, names: Mapping[int, str]
 ) -> list[Route]:
     """Routes of others with the key of a wanted one that is missing."""
-    there = {route.key for route in present}
-    missing = [one for one in desired if isinstance(one, Route) and one.key not in there]
+    missing = [
+        one
+        for part in desired.many
+        for key, one in part.items()
+        if key not in present and isinstance(one, Route)
+    ]
     four = [route for route in missing if family(route.dst) == INET]
     refusals = kernel.netlink.send([routes.is_taken(route) for route in four])
     taken = [route for route, no in zip(four, refusals, strict=True) if no and no.errno == errno.EEXIST]
     suspects = taken + [route for route in missing if family(route.dst) == INET6]
-    names = {link.index: link.name for link in host.links.values()}
     keys = {route.key for route in suspects}
     return [
         route

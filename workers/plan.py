@@ -13,7 +13,7 @@ reported, not what follows from it. Pure: no I/O.
 
 from collections.abc import Hashable, Iterable
 
-from workers.changes import Change, Owned, Plan, Verb
+from workers.changes import Change, Objects, Owned, Plan, Verb
 from workers.cni.confs import Conf
 from workers.cni.weave import PluginLink, Router
 from workers.kernel.addresses import Address
@@ -31,7 +31,7 @@ and guarded before a route uses it; a file appears when its bridge works. The we
 minutes, so it comes last."""
 DEVICES = (Bridge, Tunnel)
 
-Objects = dict[Hashable, Owned]
+ByKey = dict[Hashable, Owned]
 
 
 def plan(desired: Iterable[Owned], ours: Iterable[Owned], foreign: Iterable[Owned] = ()) -> Plan:
@@ -41,14 +41,15 @@ def plan(desired: Iterable[Owned], ours: Iterable[Owned], foreign: Iterable[Owne
     its service; any other is a conflict, since the kernel would refuse ours or, worse,
     replace theirs.
     """
-    wanted, present, others = _by_key(desired), _by_key(ours), _by_key(foreign)
-    there = {**others, **present}
-    blocked = {key: one for key, one in wanted.items() if key not in present and there.get(key, one) != one}
-    devices = {one.name for one in blocked.values() if isinstance(one, DEVICES)}
-    free = [one for key, one in wanted.items() if key not in blocked and one.needs not in devices]
-    made = [change for one in free if (change := _made(one, there.get(one.key)))]
-    findings = tuple(_conflict(one, there[key]) for key, one in blocked.items() if one.needs not in devices)
-    return Plan((*sorted(made, key=_rank), *_removals(wanted, present)), findings)
+    wanted, present, others = (Objects.of(some).by_key for some in (desired, ours, foreign))
+    new = {key: one for key, one in wanted.items() if present.get(key) is not one}
+    there = {key: present.get(key) or others.get(key) for key in new}
+    blocked = {key: other for key, one in new.items() if (other := _in_the_way(one, key, present, others))}
+    devices = {one.name for key in blocked if isinstance(one := new[key], DEVICES)}
+    free = [one for key, one in new.items() if key not in blocked and one.needs not in devices]
+    made = [change for one in free if (change := _made(one, there[one.key]))]
+    findings = [_conflict(new[key], other) for key, other in blocked.items() if new[key].needs not in devices]
+    return Plan((*sorted(made, key=_rank), *_removals(wanted, present)), tuple(findings))
 
 
 def stages(made: Plan) -> tuple[Plan, Plan]:
@@ -60,19 +61,23 @@ def stages(made: Plan) -> tuple[Plan, Plan]:
     new = {change.object.key for change in made.changes if _is(Tunnel, Verb.ADD, change)}
     old = {change.object.key for change in made.changes if _is(Tunnel, Verb.REMOVE, change)}
     moves = [change for change in made.changes if _is(Route, Verb.CHANGE, change)]
-    entered = {change for change in moves if ("link", change.object.needs) in new}
     left = {("link", change.was.needs) for change in moves if change.was} & old
-    late = [change for change in made.changes if change in entered or change.object.key in left]
-    now = tuple(change for change in made.changes if change not in late)
-    return Plan(now, made.findings), Plan(tuple(late))
+    now: list[Change] = []
+    late: list[Change] = []
+    for change in made.changes:
+        enters = _is(Route, Verb.CHANGE, change) and ("link", change.object.needs) in new
+        (late if enters or change.object.key in left else now).append(change)
+    return Plan(tuple(now), made.findings), Plan(tuple(late))
 
 
 def _is(kind: type, verb: Verb, change: Change) -> bool:
     return isinstance(change.object, kind) and change.verb is verb
 
 
-def _by_key(objects: Iterable[Owned]) -> Objects:
-    return {one.key: one for one in objects}
+def _in_the_way(one: Owned, key: Hashable, present: ByKey, others: ByKey) -> Owned | None:
+    """Somebody else's object in the place of one that we do not have."""
+    other = others.get(key) if key not in present else None
+    return other if other is not None and other != one else None
 
 
 def _made(one: Owned, there: Owned | None) -> Change | None:
@@ -81,7 +86,7 @@ def _made(one: Owned, there: Owned | None) -> Change | None:
     return None if there == one else Change(Verb.CHANGE, one, there)
 
 
-def _removals(wanted: Objects, present: Objects) -> list[Change]:
+def _removals(wanted: ByKey, present: ByKey) -> list[Change]:
     """What lives on a removed device goes with it."""
     gone = {key: one for key, one in present.items() if key not in wanted}
     devices = {one.name for one in gone.values() if isinstance(one, DEVICES)}

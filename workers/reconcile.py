@@ -86,7 +86,7 @@ def reconcile(
         tried = todo
         observed, todo = look(document, settings, kernel)
         undone = set(todo.changes)
-        done += [change for change in tried.changes if change not in undone]
+        done += [change for change in tried.changes if not undone or change not in undone]
         if todo.changes == tried.changes:
             break
     return Outcome(

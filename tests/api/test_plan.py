@@ -49,8 +49,13 @@ def asked() -> dict[str, Any]:
     operation = Operation.objects.get()
     shared = {digest: document.canonical(peers) for digest, peers in operation.shared.items()}
     heads = {row.node.name: document.canonical(row.body["head"]) for row in operation.questions.all()}
-    needed = {digest: shared[digest] for digest in shared}
-    return {name: document.parse(document.assemble(head, needed)) for name, head in heads.items()}
+    return {
+        name: document.parse(document.assemble(head, _pointed(head, shared))) for name, head in heads.items()
+    }
+
+
+def _pointed(head: bytes, shared: dict[str, bytes]) -> dict[str, bytes]:
+    return {digest: peers for digest, peers in shared.items() if digest.encode() in head}
 
 
 def everything() -> Any:

@@ -141,7 +141,8 @@ def test_it_switches_forwarding_on_for_the_families_it_has() -> None:
 
 
 def test_it_wants_nothing_of_an_empty_document() -> None:
-    assert wanted(document(), host(), settings()) == ([], [])
+    objects, findings = wanted(document(), host(), settings())
+    assert (list(objects), findings) == ([], [])
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,15 @@ def test_every_mode_is_known_on_both_sides(mode: str) -> None:
 
 
 def test_a_thousand_peers_are_one_device_and_a_thousand_routes() -> None:
-    many = tuple(peer(1, node=f"m{n}", addresses=(f"10.9.{n // 250}.{n % 250 + 1}",)) for n in range(1000))
+    many = tuple(
+        peer(
+            1,
+            node=f"m{n}",
+            addresses=(f"10.9.{n // 250}.{n % 250 + 1}",),
+            subnets=(f"10.{n // 250}.{n % 250}.0/24",),
+        )
+        for n in range(1000)
+    )
     network = routed(tunnel="always", peers=(peer(1), *many))
     objects, findings = wanted(document(network), host(), settings())
     assert not findings

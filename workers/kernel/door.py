@@ -7,6 +7,7 @@ from typing import Self
 from workers.kernel.filters import Filters
 from workers.kernel.netlink import Netlink
 from workers.kernel.nft import Nft
+from workers.kernel.present import Present
 from workers.kernel.procfs import Procfs
 
 
@@ -16,6 +17,7 @@ class Kernel:
     def __init__(self) -> None:
         with ExitStack() as opened:
             self.netlink = opened.enter_context(Netlink())
+            self.present = Present(self.netlink)
             self.nft = opened.enter_context(Nft())
             self.filters = Filters(self.nft)
             self.procfs = Procfs()

@@ -7,10 +7,11 @@ include/uapi/linux/{netlink,rtnetlink,if_link,if_addr}.h.
 """
 
 import ipaddress
+import socket
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from typing import NamedTuple
 
 HEADER = struct.Struct("=IHHII")
 """nlmsghdr: length, type, flags, sequence number, port id."""
@@ -50,17 +51,20 @@ class Flag(IntFlag):
     CREATE = 0x400
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+REQUEST = int(Flag.REQUEST)
+
+
+class Request(NamedTuple):
     """One message but for its sequence number, which the door gives it."""
 
     type: Type
-    flags: Flag
+    flags: int
+    """Of ``Flag``, but for REQUEST."""
     body: bytes
 
     def bytes(self, sequence: int) -> bytes:
-        length = HEADER.size + len(self.body)
-        return HEADER.pack(length, self.type, self.flags | Flag.REQUEST, sequence, 0) + self.body
+        kind, flags, body = self
+        return HEADER.pack(HEADER.size + len(body), kind, flags | REQUEST, sequence, 0) + body
 
 
 def attribute(kind: int, value: bytes) -> bytes:
@@ -101,7 +105,7 @@ def to_text(value: bytes) -> str:
 
 def packed(address: str) -> bytes:
     """4 or 16 bytes in network order."""
-    return ipaddress.ip_address(address).packed
+    return socket.inet_pton(INET6 if ":" in address else INET, address)
 
 
 def unpacked(value: bytes) -> str:

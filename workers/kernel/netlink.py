@@ -16,15 +16,18 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 from itertools import count
+from operator import is_not
 from struct import unpack_from
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from workers.kernel.messages import HEADER, LINK_HEADER, Flag, Request, Type, attributes, text, to_text
 
 BATCH = 256
 ATTEMPTS = 100
 BUFFER = 1 << 17
+DUMPING = 1
+"""Sequence number of every dump."""
 
 SOL_NETLINK = 270
 NETLINK_ADD_MEMBERSHIP, NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK = 1, 10, 11, 12
@@ -44,6 +47,23 @@ class NetlinkError(OSError):
     """The kernel refused a request; ``strerror`` is its own sentence where it gave one."""
 
 
+class Page(NamedTuple):
+    """One datagram of the answer to a dump."""
+
+    data: bytes
+    bodies: tuple[bytes, ...]
+    ends: bool
+    interrupted: bool
+    error: NetlinkError | None
+
+
+class Dumped(NamedTuple):
+    """A whole answer."""
+
+    pages: tuple[Page, ...]
+    bodies: tuple[bytes, ...]
+
+
 class Netlink:
     """One socket for requests of one thread."""
 
@@ -51,7 +71,8 @@ class Netlink:
         self._socket = _open(NETLINK_ROUTE)
         for option in (NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK):
             self._socket.setsockopt(SOL_NETLINK, option, 1)
-        self._sequence = count(1)
+        self._sequence = count(DUMPING + 1)
+        self._dumped: dict[Request, Dumped] = {}
 
     def send(self, requests: Sequence[Request]) -> list[NetlinkError | None]:
         """Carry out in order; per request None or why the kernel refused it."""
@@ -62,11 +83,20 @@ class Netlink:
 
     def dump(self, request: Request) -> list[bytes]:
         """Bodies of all messages that answer; again from the start when the kernel changed meanwhile."""
-        for _ in range(ATTEMPTS):
-            answer = self._dump(Request(request.type, Flag.DUMP, request.body))
-            if answer is not None:
-                return answer
-        raise NetlinkError(errno.EINTR, f"{request.type.name} was interrupted by changes {ATTEMPTS} times")
+        return [body for page in self._whole_dump(request, []) for body in page.bodies]
+
+    def redump(self, request: Request) -> tuple[bytes, ...]:
+        """As ``dump``, for what seldom changes: the very same object for as long as nothing did.
+
+        What answers is compared with the last time, datagram by datagram; one that is the same
+        is not taken apart again.
+        """
+        last = self._dumped.get(request, Dumped((), ()))
+        pages = self._whole_dump(request, last.pages)
+        if len(pages) != len(last.pages) or any(map(is_not, pages, last.pages)):
+            last = Dumped(tuple(pages), tuple(body for page in pages for body in page.bodies))
+            self._dumped[request] = last
+        return last.bodies
 
     def ask(self, request: Request) -> bytes:
         """The body of the one message that answers; raises NetlinkError when the kernel refuses."""
@@ -111,23 +141,24 @@ class Netlink:
         }
         return [refused.get(sequence) for sequence in sequences]
 
-    def _dump(self, request: Request) -> list[bytes] | None:
-        sequence = next(self._sequence)
-        self._socket.send(request.bytes(sequence))
-        bodies: list[bytes] = []
-        interrupted = False
-        while True:
-            for kind, flags, answered, _, body in messages(self._socket.recv(BUFFER)):
-                if answered != sequence:
-                    continue
-                interrupted |= bool(flags & NLM_F_DUMP_INTR)
-                if kind == Type.ERROR:
-                    raise _error(flags, body)
-                if kind == Type.DONE:
-                    if unpack_from("=i", body)[0] < 0:
-                        raise _error(flags, body)
-                    return None if interrupted else bodies
-                bodies.append(body)
+    def _whole_dump(self, request: Request, last: Sequence[Page]) -> list[Page]:
+        for _ in range(ATTEMPTS):
+            pages = self._dump(request, last)
+            if not any(page.interrupted for page in pages):
+                return pages
+        raise NetlinkError(errno.EINTR, f"{request.type.name} was interrupted by changes {ATTEMPTS} times")
+
+    def _dump(self, request: Request, last: Sequence[Page]) -> list[Page]:
+        """An answer is always read to its end, so one sequence number does: equal answers are equal bytes."""
+        self._socket.send(request.bytes(DUMPING))
+        pages: list[Page] = []
+        while not (pages and pages[-1].ends):
+            data = self._socket.recv(BUFFER)
+            before = last[len(pages)] if len(pages) < len(last) else None
+            pages.append(before if before and before.data == data else _page(data))
+        if error := pages[-1].error:
+            raise error
+        return pages
 
     def _replies(self) -> Iterator[Message]:
         """All that waits: the kernel has answered before send() returns."""
@@ -137,6 +168,22 @@ class Netlink:
             except BlockingIOError:
                 return
             yield from messages(data)
+
+
+def _page(data: bytes) -> Page:
+    bodies: list[bytes] = []
+    ends = interrupted = False
+    error = None
+    for kind, flags, sequence, _, body in messages(data):
+        if sequence != DUMPING:
+            continue
+        interrupted |= bool(flags & NLM_F_DUMP_INTR)
+        if kind == Type.ERROR or (kind == Type.DONE and unpack_from("=i", body)[0] < 0):
+            error = _error(flags, body)
+        ends |= kind in (Type.ERROR, Type.DONE)
+        if not ends:
+            bodies.append(body)
+    return Page(data, tuple(bodies), ends, interrupted, error)
 
 
 def listen(protocol: int, groups: Sequence[int]) -> socket.socket:

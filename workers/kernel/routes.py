@@ -13,9 +13,9 @@ added exclusively, and replaced only where the dump showed one of ours. IPv6 nee
 the two in any case: without, a second next hop joins silently.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from itertools import chain
 from struct import unpack_from
 from typing import NamedTuple
 
@@ -39,6 +39,7 @@ from workers.kernel.messages import (
     unpacked,
 )
 from workers.kernel.tunnels import Encap, Way, decode_encap, encode_encap, way
+from workers.latest import latest
 from workers.report import Finding
 
 DST, OIF, GATEWAY, PRIORITY, PREFSRC, MULTIPATH, TABLE = 1, 4, 5, 6, 7, 9, 15
@@ -86,6 +87,10 @@ class Route:
         return f"route {self.dst}{to}{hop} dev {self.device}{table} proto {self.protocol}"
 
 
+Routes = Mapping[Hashable, Route]
+"""By key."""
+
+
 class Hop(NamedTuple):
     """How one destination is reached."""
 
@@ -96,23 +101,30 @@ class Hop(NamedTuple):
     src: str = ""
 
 
-def wanted(
-    network: DesiredNetwork, node: str, protocol: int, host: Host
-) -> tuple[list[Route], list[Finding]]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Reach:
+    """What a network needs for its node to reach the peers; the same object as long as nothing moves."""
+
+    routes: Routes
+    """In all tables, the own segment's included."""
+    ways: tuple[Way, ...]
+    """One for each tunnel device that a route goes through."""
+    findings: tuple[Finding, ...]
+    """What cannot be routed."""
+
+
+NOWHERE = Reach({}, (), ())
+
+
+def wanted(network: DesiredNetwork, node: str, protocol: int, host: Host) -> Reach:
     """Routes of a routed_bridge in all its tables, and what cannot be routed."""
-    tables, findings = _tables(network, host)
-    routes, unreachable = _routes(network, node, protocol, tuple(tables), tuple(host.subnets()))
-    return [*routes], [*findings, *unreachable]
+    tables, unknown = _tables(network, host)
+    return _reach(network, node, protocol, tuple(tables), tuple(host.subnets()), tuple(unknown))
 
 
 def hops(network: DesiredNetwork, node: str, host: Host) -> list[Hop]:
     """How the peers' segments are reached; one that cannot be is missing."""
-    return _hops(network, node, tuple(host.subnets()))[0]
-
-
-def ways(network: DesiredNetwork, node: str, host: Host) -> set[Way]:
-    """The tunnels that a network's routes go through."""
-    return {hop.way for hop in hops(network, node, host) if hop.way}
+    return _hops(network, node, tuple(host.subnets()))
 
 
 def decode(body: bytes, names: Mapping[int, str]) -> Route:
@@ -162,12 +174,8 @@ def _body(route: Route, scope: int, kind: int, hop: bytes) -> bytes:
     return header + number(TABLE, route.table) + attribute(DST, packed(dst)) + metric + hop
 
 
-@lru_cache(maxsize=1 << 13)
 def _parsed(body: bytes) -> tuple[str, int, str, int, int, int, str, Encap | None]:
-    """Destination, table, next hop, number of the device, metric, protocol, source, encapsulation.
-
-    Kept, as most of a dump is what the last one was, byte for byte.
-    """
+    """Destination, table, next hop, number of the device, metric, protocol, source, encapsulation."""
     kind, length, _, _, table, protocol, _, _, _ = ROUTE_HEADER.unpack_from(body)
     found = attributes(body, ROUTE_HEADER.size)
     dst = unpacked(found.get(DST) or bytes(4 if kind == INET else 16))
@@ -216,24 +224,84 @@ def _tables(network: DesiredNetwork, host: Host) -> tuple[list[int], list[Findin
     return numbers, findings
 
 
+class Sight(NamedTuple):
+    """All that decides on the routes to a peer but for the peer itself."""
+
+    name: str
+    """Of the network."""
+    tunnel: str
+    tunnel_mode: str
+    subnets: tuple[str, ...]
+    own: tuple[str, ...]
+    """The node's tunnel ends."""
+    protocol: int
+    tables: tuple[int, ...]
+    connected: Connected
+
+
+class Reached(NamedTuple):
+    """What one peer needs."""
+
+    hops: tuple[Hop, ...]
+    routes: tuple[tuple[Hashable, Route], ...]
+    findings: tuple[Finding, ...]
+
+
+@latest(lambda network, *_: network.name)
+def _reach(
+    network: DesiredNetwork,
+    node: str,
+    protocol: int,
+    tables: tuple[int, ...],
+    connected: Connected,
+    unknown: tuple[Finding, ...],
+) -> Reach:
+    peers = _peers(network, node, protocol, tables, connected)
+    own = [_route(hop, table, protocol, network.name) for table in tables for hop in _own(network, table)]
+    routes: dict[Hashable, Route] = {route.key: route for route in own}
+    routes.update(chain.from_iterable([peer.routes for peer in peers]))
+    ways = {(hop.way.kind, hop.way.local): hop.way for peer in peers for hop in peer.hops if hop.way}
+    unreachable = [finding for peer in peers for finding in peer.findings]
+    return Reach(routes, tuple(ways.values()), (*unknown, *unreachable))
+
+
+@latest(lambda network, *_: network.name)
+def _hops(network: DesiredNetwork, node: str, connected: Connected) -> list[Hop]:
+    return [hop for peer in _peers(network, node, 0, (), connected) for hop in peer.hops]
+
+
+def _peers(
+    network: DesiredNetwork, node: str, protocol: int, tables: tuple[int, ...], connected: Connected
+) -> list[Reached]:
+    """Of every peer; what is known of one that did not change is not worked out again."""
+    own = next((peer.addresses for peer in network.peers if peer.node == node), ())
+    how = (network.tunnel, network.tunnel_mode, network.subnets, own)
+    sight = Sight(network.name, *how, protocol, tables, connected)
+    known = _known(sight)
+    reached = {peer: known.get(peer) or _reached(sight, peer) for peer in network.peers if peer.node != node}
+    known.clear()
+    known.update(reached)
+    return [*reached.values()]
+
+
+@latest(lambda sight: (sight.name, sight.protocol))
+def _known(sight: Sight) -> dict[Peer, Reached]:
+    """Filled by ``_peers``."""
+    return {}
+
+
+def _reached(sight: Sight, peer: Peer) -> Reached:
+    found = [(cidr, _direct(sight, peer, cidr) or _tunnelled(sight, peer, cidr)) for cidr in peer.subnets]
+    hops = tuple(hop for _, hop in found if hop)
+    routes = [_route(hop, table, sight.protocol, sight.name) for table in sight.tables for hop in hops]
+    findings = tuple(_no_path(sight, peer, cidr) for cidr, hop in found if not hop)
+    return Reached(hops, tuple((route.key, route) for route in routes), findings)
+
+
 def _own(network: DesiredNetwork, table: int) -> list[Hop]:
     if table == MAIN:
         return []
     return [Hop(str(subnet(cidr)), "", network.device) for cidr in network.subnets]
-
-
-@lru_cache(maxsize=256)
-def _routes(
-    network: DesiredNetwork, node: str, protocol: int, tables: tuple[int, ...], connected: Connected
-) -> tuple[list[Route], list[Finding]]:
-    """Kept, as a look asks twice and networks change less often than nodes look."""
-    hops, unreachable = _hops(network, node, connected)
-    routes = [
-        _route(hop, table, protocol, network.name)
-        for table in tables
-        for hop in [*_own(network, table), *hops]
-    ]
-    return routes, unreachable
 
 
 def _route(hop: Hop, table: int, protocol: int, network: str) -> Route:
@@ -243,35 +311,18 @@ def _route(hop: Hop, table: int, protocol: int, network: str) -> Route:
     return Route(hop.dst, table, hop.via, hop.device, metric, protocol, network, hop.src, encap, onlink)
 
 
-@lru_cache(maxsize=256)
-def _hops(network: DesiredNetwork, node: str, connected: Connected) -> tuple[list[Hop], list[Finding]]:
-    """How each peer's segment is reached, and which are not."""
-    hops, findings = [], []
-    own = next((peer.addresses for peer in network.peers if peer.node == node), ())
-    for peer in network.peers:
-        if peer.node == node:
-            continue
-        for cidr in peer.subnets:
-            hop = _direct(network, peer, cidr, connected) or _tunnelled(network, peer, cidr, own)
-            if hop:
-                hops.append(hop)
-            else:
-                findings.append(_no_path(network, peer, cidr, own))
-    return hops, findings
-
-
-def _direct(network: DesiredNetwork, peer: Peer, cidr: str, connected: Connected) -> Hop | None:
+def _direct(sight: Sight, peer: Peer, cidr: str) -> Hop | None:
     gateway = _gateway(peer, cidr)
-    device = _device(gateway, connected) if gateway and network.tunnel != "always" else ""
+    device = _device(gateway, sight.connected) if gateway and sight.tunnel != "always" else ""
     return Hop(str(subnet(cidr)), str(address(gateway)), device) if device else None
 
 
-def _tunnelled(network: DesiredNetwork, peer: Peer, cidr: str, own: tuple[str, ...]) -> Hop | None:
+def _tunnelled(sight: Sight, peer: Peer, cidr: str) -> Hop | None:
     inside = family(cidr)
-    found = way(network.tunnel_mode, own, peer.addresses, inside) if network.tunnel != "never" else None
+    found = way(sight.tunnel_mode, sight.own, peer.addresses, inside) if sight.tunnel != "never" else None
     if not found:
         return None
-    src = next((first_address(one).partition("/")[0] for one in network.subnets if family(one) == inside), "")
+    src = next((first_address(one).partition("/")[0] for one in sight.subnets if family(one) == inside), "")
     return Hop(str(subnet(cidr)), found.via, found.device, found, src)
 
 
@@ -284,13 +335,13 @@ def _device(hop: str, connected: Connected) -> str:
     return next((name for net, name in connected if net.version == target.version and target in net), "")
 
 
-def _no_path(network: DesiredNetwork, peer: Peer, cidr: str, own: tuple[str, ...]) -> Finding:
+def _no_path(sight: Sight, peer: Peer, cidr: str) -> Finding:
     kind = "IPv6" if ":" in cidr else "IPv4"
     gateway = _gateway(peer, cidr)
-    if network.tunnel != "never":
-        mine, theirs = (", ".join(ends) or "none" for ends in (own, peer.addresses))
+    if sight.tunnel != "never":
+        mine, theirs = (", ".join(ends) or "none" for ends in (sight.own, peer.addresses))
         why = (
-            f"no tunnel of mode {network.tunnel_mode} can join the addresses of this node ({mine}) "
+            f"no tunnel of mode {sight.tunnel_mode} can join the addresses of this node ({mine}) "
             f"and of {peer.node} ({theirs})"
         )
         remedy = f"Declare addr@{peer.node} and this node's addr in one family, or another tunnel_mode"
@@ -300,4 +351,4 @@ def _no_path(network: DesiredNetwork, peer: Peer, cidr: str, own: tuple[str, ...
     else:
         why = f"{peer.node} has no {kind} address that could be the next hop"
         remedy = f"Declare addr@{peer.node} or gateway@{peer.node} with an {kind} address"
-    return Finding("no-path", network.name, f"route to {cidr} on {peer.node}", why, remedy)
+    return Finding("no-path", sight.name, f"route to {cidr} on {peer.node}", why, remedy)
