@@ -9,6 +9,7 @@
                       ^              | questions wait
                       +-- answers <--+
 
+A deleted route of ours is back before the run that its event leads to (``repair``).
 A run never waits for HTTP and HTTP never for a run: the courier has its own thread, and so have
 the answers to questions. What
 happens while a run is under way coalesces to one more. A run that fails is reported and
@@ -20,10 +21,11 @@ import random
 import threading
 import time
 from collections.abc import Hashable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from workers import reporting
+from workers import repair, reporting
 from workers.answers import Answers
 from workers.cache import Cache, CacheError
 from workers.changes import Change
@@ -36,6 +38,7 @@ from workers.damping import Damping
 from workers.desired import LOOK_INTERVAL, Desired
 from workers.document import Document
 from workers.kernel.door import Kernel
+from workers.kernel.netlink import Message
 from workers.objects import conf_directory
 from workers.observe import observe
 from workers.probing.prober import Prober
@@ -76,6 +79,10 @@ class Agent(threading.Thread):
         self._applied = self._confirm.confirmed
         """The version of which a difference is drift: applied before, here or by an earlier process."""
         self._left: set[Hashable] = set()
+        self._wanted: repair.Wanted = ()
+        """The routes of the document in force."""
+        self._repaired: list[Change] = []
+        """Since the last run, which confirms and reports it."""
         self._last: Report | None = None
         """Of the last run, with what became known behind it."""
         self._told: Report | None = None
@@ -110,8 +117,10 @@ class Agent(threading.Thread):
             self._courier.ask("start")
             try:
                 with Kernel() as kernel:
+                    self._watch.heard = partial(self._repair, kernel)
                     self._serve(kernel)
             except Exception as error:
+                self._watch.heard = None
                 log.exception("a run failed; the network stays as it is until the next")
                 self._post(reporting.failed(self._settings, self._in_force(), error, self._told))
                 self._failures += 1
@@ -142,11 +151,24 @@ class Agent(threading.Thread):
             outcome = self._carry_out(desired.document, kernel)
             self._prober.aim(desired.document, outcome.observed.host, bool(outcome.changes))
             self.built.set()
+        outcome = self._with_repairs(outcome)
         drift = self._drift(desired, outcome)
         self._plan_next(reasons, outcome, start)
         self._tell(reasons, desired, outcome, drift)
         if went_back:
             self._courier.ask("rolled-back")
+
+    def _repair(self, kernel: Kernel, messages: list[Message]) -> None:
+        """Put back at once what somebody deleted, unless that is a fight (``damping``)."""
+        if not self._damping.pause:
+            gone = repair.lost(messages, self._wanted, self._settings.protocol, kernel.netlink.port)
+            self._repaired += repair.put_back(gone, kernel)
+
+    def _with_repairs(self, outcome: Outcome) -> Outcome:
+        """What was put back since the last run is a part of this one."""
+        repaired, self._repaired = self._repaired, []
+        self._wanted = outcome.observed.wanted
+        return replace(outcome, changes=(*repaired, *outcome.changes)) if repaired else outcome
 
     def _in_force(self) -> Desired:
         """What the control plane wants, or what stands in its place after a roll-back."""

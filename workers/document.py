@@ -177,6 +177,8 @@ def _peer_lists(keys: list[str], lists: bytes) -> dict[str, tuple[Peer, ...]]:
     Where one ends is found by the digest of the next. Nothing is believed for that: a list that was
     cut in the wrong place does not have its digest.
     """
+    if not lists.endswith(b"}}"):
+        raise ValueError("it ends in the middle")
     found = {}
     start = 0
     for key, following in zip_longest(keys, keys[1:], fillvalue=""):

@@ -7,7 +7,7 @@ next to nothing; those of others are only looked for where a wanted one is missi
 """
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from workers import networkd
@@ -41,6 +41,8 @@ class Observed:
     host: Host
     confs: Mapping[str, str]
     """CNI configuration files of others: path to the network that each describes."""
+    wanted: Sequence[Mapping[Hashable, Owned]] = ()
+    """The routes that must be there, by key; kept as long as they are the same."""
 
     @property
     def routes(self) -> int:
@@ -99,7 +101,11 @@ def observe(document: Document | None, settings: Settings, kernel: Kernel) -> Ob
     ]
     others = {conf.path: name for conf in beside if (name := confs.describes(conf))}
     return Observed(
-        Objects(few, present), [one for one in foreign if one.key in desired.by_key], host, others
+        Objects(few, present),
+        [one for one in foreign if one.key in desired.by_key],
+        host,
+        others,
+        desired.many,
     )
 
 

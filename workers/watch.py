@@ -5,7 +5,8 @@
     inotify (CNI files, leases) ----------------+
     eventfd (wake-up, document, stop) ----------+
 
-Events carry no state: they only say that it is time to look. So an overrun (ENOBUFS) is an
+Events say that it is time to look; what the kernel said goes to ``heard`` first, which may repair
+at once what the look then confirms. So an overrun (ENOBUFS) is an
 event like any other, and what is still queued when a look begins can be forgotten
 (``forget``): the look sees it. That is also why the worker does not loop on its own
 changes: it looks once more after an apply, and its own echoes are older than that look.
@@ -28,6 +29,7 @@ from types import TracebackType
 from typing import Self
 
 from workers.kernel import netlink
+from workers.kernel.netlink import Message
 
 QUIET = 0.001
 """Seconds without a further event that end a burst."""
@@ -61,6 +63,9 @@ class Watch:
         self._firewall = netlink.listen(netlink.NETLINK_NETFILTER, (NFT_GROUP,))
         self._files = _checked(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify_init1")
         self._followed: dict[int, str] = {}
+        self._held: set[str] = set()
+        self.heard: Callable[[list[Message]], None] | None = None
+        """Called with what the kernel said, before anything else is made of it, by who waits."""
         self._drains: dict[int, Callable[[], set[str]]] = {
             self._awake: self._woken,
             self._kernel.fileno(): self._drain_kernel,
@@ -106,7 +111,8 @@ class Watch:
 
         Empty when nothing came in time. A ``wake`` does not wait for the end of anything.
         """
-        reasons = self._take(seconds)
+        held, self._held = self._held, set()
+        reasons = held | self._take(0 if held else seconds)
         end = time.monotonic() + BURST
         while reasons and reasons <= EVENTS and time.monotonic() < end:
             more = self._take(QUIET)
@@ -116,16 +122,24 @@ class Watch:
         return reasons
 
     def pause(self, seconds: float) -> set[str]:
-        """Wait for ``wake`` alone; events stay in their queues."""
+        """Wait for ``wake`` alone; what happens meanwhile is a reason for the next ``wait``."""
+        end = time.monotonic() + seconds
         poll = select.poll()
-        poll.register(self._awake, select.POLLIN)
-        return self._woken() if poll.poll(max(seconds, 0) * 1000) else set()
+        for descriptor in (self._awake, self._kernel.fileno()):
+            poll.register(descriptor, select.POLLIN)
+        while ready := poll.poll(max(end - time.monotonic(), 0) * 1000):
+            if any(descriptor == self._awake for descriptor, _ in ready):
+                return self._woken()
+            self._held |= self._drain_kernel()
+        return set()
 
     def forget(self) -> None:
         """Drop the events that are queued: a look that begins now sees what they are about."""
+        self._held.clear()
         for descriptor, drain in self._drains.items():
-            if descriptor != self._awake:
+            if descriptor not in (self._awake, self._kernel.fileno()):
                 drain()
+        _drain(self._kernel)
 
     def _take(self, seconds: float) -> set[str]:
         """The reasons of what is ready within ``seconds``."""
@@ -140,7 +154,10 @@ class Watch:
         return reasons
 
     def _drain_kernel(self) -> set[str]:
-        return {"kernel"} if _drain(self._kernel) else set()
+        found = _drain(self._kernel)
+        if found and self.heard:
+            self.heard([message for data in found for message in netlink.messages(data)])
+        return {"kernel"} if found else set()
 
     def _drain_firewall(self) -> set[str]:
         return {"firewall"} if _drain(self._firewall) else set()
@@ -156,18 +173,18 @@ class Watch:
         return reasons
 
 
-def _drain(listener: socket.socket) -> bool:
-    """Read all that is queued; whether there was anything. An overrun counts: look at everything."""
-    found = False
+def _drain(listener: socket.socket) -> list[bytes]:
+    """All that is queued. An overrun counts as something: look at everything."""
+    found = []
     while True:
         try:
-            listener.recv(65536)
+            found.append(listener.recv(65536))
         except BlockingIOError:
             return found
         except OSError as error:
             if error.errno != errno.ENOBUFS:
                 raise
-        found = True
+            found.append(b"")
 
 
 def _read(descriptor: int) -> bytes:

@@ -15,6 +15,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import count
 from operator import is_not
 from struct import unpack_from
@@ -29,6 +30,10 @@ BUFFER = 1 << 17
 DUMPING = 1
 """Sequence number of every dump."""
 
+HEARING = 8 << 20
+"""Bytes, as the kernel counts them: some 800 for an event."""
+
+SO_RCVBUFFORCE = 33
 SOL_NETLINK = 270
 NETLINK_ADD_MEMBERSHIP, NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK = 1, 10, 11, 12
 NETLINK_ROUTE, NETLINK_NETFILTER = 0, 12
@@ -73,6 +78,11 @@ class Netlink:
             self._socket.setsockopt(SOL_NETLINK, option, 1)
         self._sequence = count(DUMPING + 1)
         self._dumped: dict[Request, Dumped] = {}
+
+    @property
+    def port(self) -> int:
+        """What the events that this socket causes carry."""
+        return int(self._socket.getsockname()[0])
 
     def send(self, requests: Sequence[Request]) -> list[NetlinkError | None]:
         """Carry out in order; per request None or why the kernel refused it."""
@@ -187,8 +197,13 @@ def _page(data: bytes) -> Page:
 
 
 def listen(protocol: int, groups: Sequence[int]) -> socket.socket:
-    """A socket that hears the multicast groups of ``protocol``; never blocks."""
+    """A socket that hears the multicast groups of ``protocol``; never blocks.
+
+    Its buffer holds the events of some thousand changes at once, where we have the right to that.
+    """
     listener = _open(protocol)
+    with suppress(PermissionError):
+        listener.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, HEARING)
     for group in groups:
         listener.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
     listener.setblocking(False)
