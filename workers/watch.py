@@ -12,7 +12,8 @@ event like any other, and what is still queued when a look begins can be forgott
 changes: it looks once more after an apply, and its own echoes are older than that look.
 
 What the kernel does not tell: IPv4 routes that go with their device or source address (the
-link or address event stands for them) and sysctls (the timer looks at them).
+link or address event stands for them) and sysctls but for forwarding and rp_filter (the timer
+looks at them).
 """
 
 import ctypes
@@ -39,8 +40,9 @@ BURST = 0.05
 EVENTS = {"kernel", "firewall", "files", "leases"}
 """The reasons that come from the machine itself and not from another thread."""
 
-ROUTE_GROUPS = (1, 5, 7, 8, 9, 11, 19)
-"""RTNLGRP_ of links; of addresses, routes and rules of IPv4, and of IPv6 (linux/rtnetlink.h)."""
+ROUTE_GROUPS = (1, 5, 7, 8, 9, 11, 19, 24, 25)
+"""RTNLGRP_ of links; of addresses, routes and rules of IPv4, and of IPv6; of forwarding and rp_filter,
+which are sysctls (NETCONF; linux/rtnetlink.h)."""
 NFT_GROUP = 7
 """NFNLGRP_NFTABLES (linux/netfilter/nfnetlink.h)."""
 

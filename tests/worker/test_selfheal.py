@@ -167,6 +167,24 @@ def test_a_device_that_was_down_gets_back_all_that_the_kernel_dropped(
     until(lambda: "UP" in node.ip("link show obr_backend1")[0], what="the bridge is up", within=2)
 
 
+def test_forwarding_that_somebody_switches_off_is_on_again_and_is_drift(
+    node: Node, plane: ControlPlane, start: Start
+) -> None:
+    """Within a second; the timer alone would take 27 to 30."""
+    node.ip("link set wire addrgenmode none")
+    node.ip("link set eth0 addrgenmode none")
+    start()
+    until(plane.told, what="the first report", within=60)
+    until(lambda: not node.ip("addr show tentative"), what="addresses are settled", within=10)
+    switch = "/proc/sys/net/ipv4/ip_forward"
+    node.namespace.run(["sh", "-c", f"echo 0 > {switch}"])
+    until(lambda: node.namespace.run(["cat", switch]) == "1\n", what="forwarding is on", within=1)
+    until(lambda: plane.reports[-1].drift, what="the report of the drift", within=5)
+    assert plane.reports[-1].drift == (
+        "change sysctl net/ipv4/ip_forward=1 (was sysctl net/ipv4/ip_forward=0)",
+    )
+
+
 def test_somebody_who_does_not_give_up_is_damped_and_named(
     node: Node, plane: ControlPlane, start: Start
 ) -> None:

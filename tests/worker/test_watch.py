@@ -63,6 +63,23 @@ def test_the_kernel_says_what_anybody_changes(node: Node, watch: Watch, before: 
     assert watch.wait(SOON) == {"kernel"}
 
 
+@pytest.mark.parametrize(
+    ("switch", "value"),
+    [
+        ("net/ipv4/ip_forward", "1"),
+        ("net/ipv6/conf/all/forwarding", "1"),
+        ("net/ipv4/conf/all/rp_filter", "1"),
+        ("net/ipv4/conf/lo/rp_filter", "2"),
+    ],
+)
+def test_the_kernel_says_that_a_switch_of_routing_was_set(
+    quiet: Namespace, calm: Watch, switch: str, value: str
+) -> None:
+    calm.forget()
+    quiet.run(["sh", "-c", f"echo {value} > /proc/sys/{switch}"])
+    assert calm.wait(SOON) == {"kernel"}
+
+
 @pytest.mark.parametrize("change", ["add table inet other", "flush ruleset"])
 def test_nftables_says_what_anybody_changes(node: Node, watch: Watch, change: str) -> None:
     node.namespace.run(["nft", "add", "table", "inet", "ours"])
