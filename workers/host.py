@@ -59,6 +59,8 @@ class Barrier(NamedTuple):
     name: str
     accepts: frozenset[tuple[str, str]] = frozenset()
     """Way and device that a rule accepts, without more conditions; a device may end with a star."""
+    by_ufw: bool = False
+    """ufw made it, and puts it back as it was."""
 
     def passes(self, device: str) -> bool:
         """Whether packets from and to a device are accepted."""

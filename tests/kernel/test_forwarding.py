@@ -154,6 +154,83 @@ def test_a_chain_that_drops_is_named_with_the_command_that_helps(
     assert _findings(node, "forward-drop") == []
 
 
+UFW = """
+*filter
+:FORWARD DROP [0:0]
+:ufw-before-forward - [0:0]
+:ufw-user-forward - [0:0]
+-A FORWARD -j ufw-before-forward
+-A ufw-before-forward -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A ufw-before-forward -j ufw-user-forward
+COMMIT
+"""
+ZONES = """
+table inet firewalld {
+    chain filter_FORWARD {
+        type filter hook forward priority filter + 10; policy accept
+        ct state established,related accept
+        jump filter_FORWARD_ZONES
+        reject
+    }
+    chain filter_FORWARD_ZONES {
+        iifname "obr_backend1" goto filter_FWD_trusted
+        oifname "obr_backend1" jump filter_FWD_trusted
+        goto filter_FWD_public
+    }
+    chain filter_FWD_trusted {
+        accept
+    }
+    chain filter_FWD_public {
+        reject
+    }
+}
+"""
+
+
+def test_ufw_is_told_in_its_own_words_and_seen_to_obey(node: Node, container: Attach) -> None:
+    """What ``ufw route allow`` does is a rule in a chain that FORWARD leads to."""
+    node.converge(DOCUMENT)
+    node.namespace.run(["iptables-restore"], stdin=UFW)
+    attached = container()
+    assert not _crosses(attached, "10.11.4.1")
+    (finding,) = _findings(node, "forward-drop")
+    assert "ufw route allow in on obr_backend1; ufw route allow out on obr_backend1" in finding.remedy
+    for way in ("-i", "-o"):
+        node.namespace.run(["iptables", "-A", "ufw-user-forward", way, "obr_backend1", "-j", "ACCEPT"])
+    assert _crosses(attached, "10.11.4.1")
+    assert _findings(node, "forward-drop") == []
+
+
+def test_zones_that_lead_a_bridge_to_an_accept_are_no_barrier(node: Node, container: Attach) -> None:
+    node.converge(DOCUMENT)
+    node.namespace.run(["nft", "-f", "-"], stdin=ZONES)
+    attached = container()
+    assert _crosses(attached, "10.11.4.1")
+    assert _findings(node, "forward-drop") == []
+    node.nft("flush chain inet firewalld filter_FWD_trusted")
+    assert not _crosses(attached, "10.11.4.1")
+    assert _findings(node, "forward-drop")
+
+
+def test_an_accept_of_answers_alone_lets_nothing_through(node: Node) -> None:
+    node.converge(DOCUMENT)
+    node.namespace.run(["iptables", "-P", "FORWARD", "DROP"])
+    for way in ("-i", "-o"):
+        state = ["-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED"]
+        node.namespace.run(["iptables", "-A", "FORWARD", way, "obr_backend1", *state, "-j", "ACCEPT"])
+    assert _findings(node, "forward-drop")
+
+
+def test_a_rule_of_ours_that_nothing_reaches_any_more_is_replaced(node: Node) -> None:
+    _docker(node)
+    node.converge(DOCUMENT)
+    node.namespace.run(["iptables", "-I", "DOCKER-USER", "-j", "RETURN"])
+    node.converge(DOCUMENT)
+    listed = [rule for rule in _rules(node) if rule.startswith("-A DOCKER-USER")]
+    assert [rule[: len(OURS[0])] for rule in listed[:2]] == [*OURS]
+    assert listed[2:] == ["-A DOCKER-USER -j RETURN"] * 2
+
+
 def test_a_firewall_that_lets_all_through_is_nothing_to_report(node: Node) -> None:
     node.namespace.run(["iptables", "-A", "FORWARD", "-s", "198.51.100.1", "-j", "DROP"])
     node.converge(DOCUMENT)

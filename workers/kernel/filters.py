@@ -5,11 +5,12 @@ generation (5 us) -> as before: what was read last
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from workers.host import NOTHING, Forwarding
 from workers.kernel import forwarding
-from workers.kernel.forwarding import Accept
+from workers.kernel.forwarding import Accept, Follow
 from workers.kernel.nft import Nft
 
 
@@ -40,9 +41,14 @@ class Filters:
             docker[family], ours = forwarding.docker_user(family, rules)
             accepts += ours
         found = [
-            forwarding.barrier(chain, self._rules(chain)) for chain in forwarding.base_chains(chains, own)
+            forwarding.barrier(chain, self._rules(chain), self._beside(chain))
+            for chain in forwarding.base_chains(chains, own)
         ]
         return Forwarding(tuple(one for one in found if one), docker), tuple(accepts)
+
+    def _beside(self, chain: Mapping[str, Any]) -> Follow:
+        """Reads other chains of its table, each once."""
+        return lru_cache(maxsize=None)(lambda name: self._rules({**chain, "name": name}))
 
     def _rules(self, chain: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         return self._nft.objects(f"list chain {chain['family']} {chain['table']} {chain['name']}", "rule")
