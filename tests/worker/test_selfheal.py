@@ -4,8 +4,9 @@ Single objects are in test_process; here are the aggressors: a flushed table, a 
 distribution, somebody who does not give up.
 """
 
+import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Network
 from itertools import islice
@@ -19,6 +20,7 @@ from tests.worker import documents
 from tests.worker.conftest import Node, declare
 from tests.worker.control_plane import ControlPlane
 from tests.worker.test_process import BOTH, Start
+from workers import networkd
 
 NETWORKD = "/lib/systemd/systemd-networkd"
 UPLINK = """
@@ -30,14 +32,19 @@ LinkLocalAddressing=no
 IPv6AcceptRA=no
 """
 PRIVATE = """
-mount -t sysfs -o ro none /sys
+mount -t sysfs none /sys
 mount -t tmpfs none /run
 mkdir -p /run/systemd/netif/links /run/systemd/netif/leases /run/systemd/netif/lldp /run/systemd/network
 chown -R systemd-network /run/systemd/netif
 cat > /run/systemd/network/10-uplink.network
+mkdir -p /run/systemd/networkd.conf.d /run/udev/data
+touch /run/udev/control
+for index in $(cat /sys/class/net/*/ifindex); do echo I:1 > /run/udev/data/n$index; done
+printf %s "$1" > /run/systemd/networkd.conf.d/netadmin.conf
 exec "$0"
 """
-"""systemd-networkd with directories of its own; a read-only /sys tells it that there is no udev."""
+"""systemd-networkd with directories of its own. With the records of a udev it does as on a machine:
+it configures a device when it knows all addresses and routes that are there."""
 MANY = 5000
 
 
@@ -75,11 +82,10 @@ def _drifted(plane: ControlPlane) -> int:
 
 
 @contextmanager
-def _networkd(node: Node) -> Iterator[None]:
+def _networkd(node: Node, drop_in: str = "") -> Iterator[None]:
     """The real one, which gives the underlay its address; it is gone behind the block."""
-    node.ip("addr flush dev eth0")
     with node.namespace.popen(
-        ["unshare", "--mount", "sh", "-ec", PRIVATE, NETWORKD],
+        ["unshare", "--mount", "sh", "-ec", PRIVATE, NETWORKD, drop_in],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -89,18 +95,46 @@ def _networkd(node: Node) -> Iterator[None]:
         process.stdin.write(UPLINK)
         process.stdin.close()
         try:
-            until(lambda: _has_address(node), what="systemd-networkd gives the address", within=10)
+            until(lambda: _configured(node, process.pid), what="systemd-networkd is ready", within=10)
             yield
             assert process.poll() is None
         finally:
             process.kill()
 
 
-def _has_address(node: Node) -> bool:
-    return "10.0.0.1/24" in " ".join(node.ip("addr show eth0"))
+def _configured(node: Node, pid: int) -> bool:
+    """Whether it has done all that it does with the underlay: it says so in its own /run."""
+    index = node.ip("-o link show eth0")[0].partition(":")[0]
+    state = Path(f"/proc/{pid}/root/run/systemd/netif/links/{index}")
+    return "ADMIN_STATE=configured" in _text(state)
 
 
-def test_routes_come_back_when_systemd_networkd_restarts_and_takes_the_address_away(
+@contextmanager
+def _deletions(node: Node) -> Iterator[Callable[[], set[str]]]:
+    """The destinations of routes that the kernel says were deleted in the block."""
+    said = node.config.parent / "deletions"
+
+    def deleted() -> set[str]:
+        return set(re.findall(r"^Deleted (?:blackhole )?(\S+)", said.read_text(), re.MULTILINE))
+
+    with (
+        said.open("w") as file,
+        node.namespace.popen(["stdbuf", "-oL", "ip", "monitor", "route"], stdout=file) as monitor,
+    ):
+        try:
+            until(lambda: _blackhole(node, deleted), what="the monitor listens", within=5)
+            yield deleted
+        finally:
+            monitor.kill()
+
+
+def _blackhole(node: Node, deleted: Callable[[], set[str]]) -> bool:
+    node.ip("route add blackhole 192.0.2.0/24")
+    node.ip("route del blackhole 192.0.2.0/24")
+    return "192.0.2.0/24" in deleted()
+
+
+def test_routes_come_back_when_systemd_networkd_takes_the_address_away(
     node: Node, plane: ControlPlane, start: Start
 ) -> None:
     """Without carrier it takes its address off, and the kernel our routes, without a word about them."""
@@ -114,8 +148,32 @@ def test_routes_come_back_when_systemd_networkd_restarts_and_takes_the_address_a
         node.ip("link set wire up")
         until(lambda: node.routes() == BOTH, what="the routes are back", within=5)
         until(lambda: _drifted(plane) == len(BOTH), what="they are reported as drift", within=5)
+
+
+def test_what_a_restarted_systemd_networkd_deletes_is_back_and_is_drift(
+    node: Node, plane: ControlPlane, start: Start
+) -> None:
+    """By default it deletes every route on its links that it did not make."""
     with _networkd(node):
-        until(lambda: node.routes() == BOTH, what="the routes are back behind a restart", within=5)
+        start()
+        until(lambda: node.routes() == BOTH, what="routes to both peers", within=10)
+        until(plane.told, what="the first report", within=10)
+    with _deletions(node) as deleted, _networkd(node):
+        until(lambda: deleted() >= BOTH, what="it deletes our routes", within=5)
+        until(lambda: node.routes() == BOTH, what="the routes are back", within=1)
+        until(lambda: _drifted(plane) == len(BOTH), what="they are reported as drift", within=5)
+
+
+def test_with_the_drop_in_that_is_offered_a_restart_deletes_nothing(
+    node: Node, plane: ControlPlane, start: Start
+) -> None:
+    with _networkd(node, networkd.OFFER):
+        start()
+        until(lambda: node.routes() == BOTH, what="routes to both peers", within=10)
+        until(plane.told, what="the first report", within=10)
+    with _deletions(node) as deleted, _networkd(node, networkd.OFFER):
+        assert not deleted() & BOTH
+        assert node.routes() == BOTH
 
 
 @pytest.mark.parametrize(
