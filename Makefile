@@ -1,6 +1,6 @@
 # make demo [ARGS=--once]   a cluster of three nodes on this machine, with the web pages
 # make test                 everything: lint, types, import contracts, all tests
-# make bench                what a node costs beside ip(8), as ratios of one run
+# make bench                what a node costs beside ip(8), FRR and BIRD, as ratios of one run
 # make lint                 without root: style, types, import contracts
 # Every target sets up what it needs; `make test` runs its parts two at a time.
 
@@ -11,7 +11,7 @@ SANDBOX := $(BIN)/python -m lab.sandbox --
 PARTS := test-umlinux check-lint check-types check-contracts check-django \
          test-units test-worker test-postgresql test-pages test-kernel test-lab
 
-.PHONY: demo test bench lint setup-run setup-test $(PARTS)
+.PHONY: demo test bench lint setup-run setup-test setup-bench $(PARTS)
 
 demo: setup-run
 	@exec $(BIN)/python -m lab.demo $(ARGS)
@@ -19,13 +19,16 @@ demo: setup-run
 test: setup-test
 	@$(MAKE) --no-print-directory -j2 --output-sync=target --keep-going $(PARTS)
 
-bench: setup-run
+bench: setup-bench
 	@$(SANDBOX) $(BIN)/python -m bench.node
 
 lint: check-lint check-types check-contracts
 
 setup-run:
 	@deploy/setup.sh run
+
+setup-bench:
+	@deploy/setup.sh bench
 
 setup-test:
 	@deploy/setup.sh test

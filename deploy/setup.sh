@@ -1,15 +1,19 @@
 #!/bin/sh
-# Sets a checkout up for `make demo` (setup.sh run) or `make test` (setup.sh test): the Debian
-# packages that are missing, a virtual environment, the pinned requirements. Quick when all is there.
+# Sets a checkout up for `make demo` (setup.sh run), `make test` (setup.sh test) or `make bench`
+# (setup.sh bench): the Debian packages that are missing, a virtual environment, the pinned
+# requirements. Quick when all is there. Services that come with a package are not started.
 set -eu
 cd "$(dirname "$0")/.."
 
-what=${1:?setup.sh run|test}
+what=${1:?setup.sh run|test|bench}
 packages="containernetworking-plugins nftables iptables iproute2 iputils-ping util-linux"
 requirements=requirements.txt
 if [ "$what" = test ]; then
     packages="$packages postgresql chromium fonts-dejavu-core systemd"
     requirements=requirements-dev.txt
+fi
+if [ "$what" = bench ]; then
+    packages="$packages frr bird2"
 fi
 
 step() { printf '  %-10s %s\n' "$1" "$2"; }
@@ -35,6 +39,13 @@ if [ -n "$missing" ]; then
     step packages "installing$missing"
     log=$(mktemp)
     export DEBIAN_FRONTEND=noninteractive
+    # Routing daemons must not start here; invoke-rc.d(8) asks this file.
+    policy=/usr/sbin/policy-rc.d
+    if [ "$what" = bench ] && [ ! -e "$policy" ]; then
+        trap 'rm -f "$policy"' EXIT
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+    fi
     # The first try uses the lists that are there; a machine that never updated them has none.
     # shellcheck disable=SC2086
     if ! apt-get install -y --no-install-recommends $missing >"$log" 2>&1; then

@@ -10,7 +10,7 @@ from tests.kernel.node import Node
 from workers.changes import Verb
 from workers.host import Host
 from workers.kernel import addresses, links, routes
-from workers.kernel.messages import INET, INET6, Request
+from workers.kernel.messages import INET, INET6, Request, attribute, number, packed
 from workers.kernel.netlink import BATCH, NETLINK_ROUTE, NLM_F_DUMP_INTR, Netlink, NetlinkError, listen
 from workers.kernel.routes import Route
 
@@ -226,3 +226,10 @@ def test_an_address_comes_back_as_it_went(node: Node, text: str) -> None:
 def _of_wire(host: Host) -> list[addresses.Address]:
     held = [one for one in host.links["wire"].addresses if not one.address.startswith("fe80")]
     return [addresses.Address("wire", one.address, one.protocol) for one in held]
+
+
+def test_the_short_way_to_encode_a_route_says_what_the_long_one_says() -> None:
+    plain = _route(1)
+    body = routes.encode(Verb.ADD, plain, lambda _: 7).body
+    hop = attribute(routes.GATEWAY, packed(plain.via)) + number(routes.OIF, 7)
+    assert body == routes._body(plain, routes.UNIVERSE, routes.UNICAST, hop)

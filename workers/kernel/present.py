@@ -19,14 +19,17 @@ from workers.kernel.routes import Route, Routes
 Objects = Mapping[Hashable, Owned]
 
 
+NEVER: tuple[bytes, ...] = (b"",)
+"""What no dump answers."""
+
+
 class Present:
     """Of one network namespace and one thread."""
 
     def __init__(self, netlink: Netlink) -> None:
         self._netlink = netlink
-        self._bodies: tuple[tuple[bytes, ...], ...] = ()
+        self._bodies: tuple[tuple[bytes, ...], ...] = (NEVER, NEVER)
         self._names: Mapping[int, str] = {}
-        self._wanted: Sequence[Objects] = ()
         self._decoded: dict[bytes, Route] = {}
         self._found: dict[Hashable, Route] = {}
 
@@ -35,7 +38,7 @@ class Present:
         bodies = tuple(self._netlink.redump(routes.dump(kind, protocol)) for kind in (INET, INET6))
         if names != self._names:
             self._names, self._decoded = names, {}
-        elif _same(bodies, self._bodies) and _same(wanted, self._wanted):
+        elif all(map(is_, bodies, self._bodies)):
             return self._found
         known = self._decoded
         self._decoded = {
@@ -43,15 +46,10 @@ class Present:
         }
         # A kernel before 4.20 answers with the routes of everybody.
         self._found = {route.key: route for route in self._decoded.values() if route.protocol == protocol}
-        self._bodies, self._wanted = bodies, wanted
+        self._bodies = bodies
         return self._found
 
     def _decode(self, body: bytes, wanted: Sequence[Objects]) -> Route:
         found = routes.decode(body, self._names)
         there = (group.get(found.key) for group in wanted)
         return next((one for one in there if isinstance(one, Route) and one == found), found)
-
-
-def _same(some: Sequence[object], others: Sequence[object]) -> bool:
-    """Whether both hold the very same objects."""
-    return len(some) == len(others) and all(map(is_, some, others))

@@ -1,0 +1,44 @@
+"""The table of ``make bench``: ours, what stands beside it in the same run, the ratio, what it must be."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+Pair = tuple[float, float]
+"""Ours, and what stands beside it."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """How good a measure must be and should be: as a ratio, or as a figure of its own in ``unit``."""
+
+    beside: str
+    must: float
+    aim: float | None = None
+    absolute: bool = False
+    unit: str = "ms"
+
+
+def head() -> None:
+    names = f"{'netadmin':>12}  {'beside it':>12}  {'ratio':>6}  {'must':>8}  {'aim':>8}"
+    print(f"{'peers':>6}  {'measure':10} {names}")
+
+
+def row(peers: int, name: str, pairs: Sequence[Pair], bound: Bound) -> None:
+    """Medians over the rounds; in milliseconds from seconds."""
+    scale = 1000 if bound.unit == "ms" else 1
+    ours, theirs = (median(side) * scale for side in zip(*pairs, strict=True))
+    ratio = ours / theirs if theirs else 0.0
+    met = (ours if bound.absolute else ratio) <= bound.must
+    print(
+        f"{peers:>6}  {name:10} {ours:>9.2f} {bound.unit}  {theirs:>9.2f} {bound.unit}  {ratio:>6.2f}"
+        f"  {_bound(bound.must, bound):>8}  {_bound(bound.aim, bound):>8}  {'' if met else 'NOT MET '}"
+        f"beside: {bound.beside}",
+        flush=True,
+    )
+
+
+def _bound(value: float | None, bound: Bound) -> str:
+    if value is None:
+        return "-"
+    return f"{value:g} {bound.unit}" if bound.absolute else f"{value:g}"
