@@ -167,7 +167,7 @@ class Agent(threading.Thread):
     def _with_repairs(self, outcome: Outcome) -> Outcome:
         """What was put back since the last run is a part of this one."""
         repaired, self._repaired = self._repaired, []
-        self._wanted = outcome.observed.wanted
+        self._wanted = outcome.observed.desired.many
         return replace(outcome, changes=(*repaired, *outcome.changes)) if repaired else outcome
 
     def _in_force(self) -> Desired:
@@ -178,7 +178,9 @@ class Agent(threading.Thread):
         """One run, in which a version that is new may have to prove itself."""
         on_trial = partial(self._confirm.before, document)
         try:
-            outcome = reconcile(document, self._settings, kernel, self._watch.forget, on_trial)
+            outcome = reconcile(
+                document, self._settings, kernel, self._watch.forget, on_trial, self._watch.linger
+            )
         except Exception:
             self._confirm.interrupted()
             raise

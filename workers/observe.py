@@ -7,7 +7,7 @@ next to nothing; those of others are only looked for where a wanted one is missi
 """
 
 import errno
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from workers import networkd
@@ -26,7 +26,7 @@ from workers.kernel.netlink import NetlinkError
 from workers.kernel.routes import Route, Routes
 from workers.kernel.sysctls import Sysctl
 from workers.objects import conf_directory, wanted
-from workers.report import Interface
+from workers.report import Finding, Interface
 
 NOTHING = Objects(())
 FROM_ROUTER = 2
@@ -41,8 +41,10 @@ class Observed:
     host: Host
     confs: Mapping[str, str]
     """CNI configuration files of others: path to the network that each describes."""
-    wanted: Sequence[Mapping[Hashable, Owned]] = ()
-    """The routes that must be there, by key; kept as long as they are the same."""
+    desired: Objects = NOTHING
+    """What must be there, on this host."""
+    problems: tuple[Finding, ...] = ()
+    """What is wrong with the rest of the document."""
 
     @property
     def routes(self) -> int:
@@ -75,7 +77,7 @@ def observe(document: Document | None, settings: Settings, kernel: Kernel) -> Ob
     host = _host(settings, kernel, {conf.path: conf.network for conf in beside}, forwarding)
     if weave.is_looked_for(document, host):
         host = replace(host, weave=router.look(plugins.directory(settings, document)))
-    desired = wanted(document, host, settings)[0] if document else NOTHING
+    desired, problems = wanted(document, host, settings) if document else (NOTHING, [])
     names = {link.index: link.name for link in host.links.values()}
     present = kernel.present.routes(settings.protocol, names, desired.many)
     held = _addresses(host)
@@ -100,13 +102,8 @@ def observe(document: Document | None, settings: Settings, kernel: Kernel) -> Ob
         *(Foreign(one.key, f"file {one.path}") for one in plugin_links if router.reaches(one.path) is False),
     ]
     others = {conf.path: name for conf in beside if (name := confs.describes(conf))}
-    return Observed(
-        Objects(few, present),
-        [one for one in foreign if one.key in desired.by_key],
-        host,
-        others,
-        desired.many,
-    )
+    in_the_way = [one for one in foreign if one.key in desired.by_key]
+    return Observed(Objects(few, present), in_the_way, host, others, desired, tuple(problems))
 
 
 def _directories(document: Document | None, settings: Settings) -> list[str]:

@@ -20,7 +20,6 @@ from workers.changes import Change, Plan
 from workers.config import Settings
 from workers.document import Document
 from workers.kernel.door import Kernel
-from workers.objects import wanted
 from workers.observe import Observed, observe
 from workers.plan import plan, stages
 from workers.report import Finding
@@ -52,9 +51,8 @@ class Outcome:
 def look(document: Document, settings: Settings, kernel: Kernel) -> tuple[Observed, Plan]:
     """What is there, and what would have to be done; changes nothing."""
     observed = observe(document, settings, kernel)
-    desired, findings = wanted(document, observed.host, settings)
-    made = plan(desired, observed.ours, observed.foreign)
-    return observed, Plan(made.changes, (*findings, *made.findings))
+    made = plan(observed.desired, observed.ours, observed.foreign)
+    return observed, Plan(made.changes, (*observed.problems, *made.findings))
 
 
 def reconcile(
@@ -63,11 +61,13 @@ def reconcile(
     kernel: Kernel,
     before_look: Callable[[], None] = lambda: None,
     before_apply: Callable[[Plan], None] = lambda todo: None,
+    settle: Callable[[float], None] = time.sleep,
 ) -> Outcome:
     """Make the node what the document says.
 
     ``before_look`` is called when a look begins: of what happened earlier, nothing needs
-    another run. ``before_apply`` is called with each plan that is about to be carried out.
+    another run. ``before_apply`` is called with each plan that is about to be carried out, ``settle``
+    with the seconds that the peers get before routes move into a new tunnel.
     Raises what the kernel's doors raise when they cannot look at all.
     """
     start = time.monotonic()
@@ -80,7 +80,7 @@ def reconcile(
         if not todo:
             break
         before_apply(todo)
-        refused = _carry_out(todo, kernel)
+        refused = _carry_out(todo, kernel, settle)
         end = time.monotonic()
         before_look()
         tried = todo
@@ -98,11 +98,11 @@ def reconcile(
     )
 
 
-def _carry_out(todo: Plan, kernel: Kernel) -> list[Finding]:
+def _carry_out(todo: Plan, kernel: Kernel, settle: Callable[[float], None]) -> list[Finding]:
     """Both stages; after a refusal the second one is left to the next look."""
     now, late = stages(todo)
     refused = apply(now, kernel)
     if refused or not late:
         return refused
-    time.sleep(SETTLE)
+    settle(SETTLE)
     return apply(late, kernel)

@@ -135,6 +135,14 @@ class Watch:
             self._held |= self._drain_kernel()
         return set()
 
+    def linger(self, seconds: float) -> None:
+        """Let that time pass. What the kernel says is heard; nothing else is taken out of its queue."""
+        end = time.monotonic() + seconds
+        poll = select.poll()
+        poll.register(self._kernel, select.POLLIN)
+        while poll.poll(max(end - time.monotonic(), 0) * 1000):
+            self._held |= self._drain_kernel()
+
     def forget(self) -> None:
         """Drop the events that are queued: a look that begins now sees what they are about."""
         self._held.clear()

@@ -41,7 +41,7 @@ def watch(node: Node) -> Iterator[Watch]:
 def repairs(node: Node, watch: Watch) -> list[Change]:
     """What is put back while the watch waits."""
     done: list[Change] = []
-    wanted = node.look(WANTED).wanted
+    wanted = node.look(WANTED).desired.many
 
     def heard(messages: list[netlink.Message]) -> None:
         gone = repair.lost(messages, wanted, node.settings.protocol, node.kernel.netlink.port)
@@ -70,6 +70,14 @@ def test_also_while_events_have_to_wait(node: Node, watch: Watch, repairs: list[
     assert watch.wait(0) == {"kernel"}, "the look that confirms it"
 
 
+def test_also_while_peers_get_time_to_open_a_tunnel(node: Node, watch: Watch, repairs: list[Change]) -> None:
+    watch.wake("document")
+    node.ip("route del 10.11.12.0/22")
+    watch.linger(0.05)
+    assert len(repairs) == 1
+    assert watch.wait(0) == {"kernel", "document"}
+
+
 def test_a_flush_is_undone_in_batches(node: Node, watch: Watch, repairs: list[Change]) -> None:
     before = node.routes()
     node.ip("route flush proto 157")
@@ -79,7 +87,7 @@ def test_a_flush_is_undone_in_batches(node: Node, watch: Watch, repairs: list[Ch
 
 
 def test_what_the_worker_itself_removes_stays_away(node: Node, watch: Watch, repairs: list[Change]) -> None:
-    (wanted, *_) = node.look(WANTED).wanted
+    (wanted, *_) = node.look(WANTED).desired.many
     route = next(one for one in wanted.values() if isinstance(one, routes.Route))
     index = node.kernel.netlink.index
     assert node.kernel.netlink.send([routes.encode(Verb.REMOVE, route, index)]) == [None]
@@ -105,7 +113,7 @@ def test_nothing_of_others_is_taken_and_the_plan_agrees(node: Node, deletions: l
     """After the repair of any deletions the plan is the one without it, less what was put back."""
     node.ip("route flush proto 4")
     node.converge(WANTED)
-    wanted = node.look(WANTED).wanted
+    wanted = node.look(WANTED).desired.many
     with netlink.listen(netlink.NETLINK_ROUTE, (7, 11)) as listener:
         for what, number in deletions:
             node.namespace.run(["sh", "-c", f"{_deletion(what, number)} 2>/dev/null || true"])
