@@ -25,7 +25,7 @@ def question(document: Document, *legs: Leg, echoes: tuple[Echo, ...] = ()) -> t
     """The body, and the peer lists by digest, as the control plane sends them."""
     networks, shared = [], {}
     for network in document.networks:
-        rows = [dataclasses.asdict(peer) for peer in network.peers]
+        rows = [peer._asdict() for peer in network.peers]
         digest = documents.digest(documents.canonical(rows))
         shared[digest] = rows
         networks.append({**dataclasses.asdict(network), "peers": digest})
