@@ -118,6 +118,8 @@ class Host:
     """Whether the kernel speaks IPv6 at all."""
     rp_filter: int = 0
     """Reverse path filter of all devices (net.ipv4.conf.all.rp_filter)."""
+    strict: tuple[str, ...] = ()
+    """Devices of the underlay on which it is strict: the larger of all and the device is 1."""
     weave: Weave | None = None
     """None: nobody needed to look."""
     forwarding: Forwarding = NOTHING

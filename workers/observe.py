@@ -121,18 +121,31 @@ def _host(settings: Settings, kernel: Kernel, others: Mapping[str, str], forward
         held.setdefault(index, []).append(one)
     found = [_link(body, settings.group) for body in kernel.netlink.dump(links.DUMP)]
     by_name = {link.name: replace(link, addresses=tuple(held.get(link.index, ()))) for link in found}
+    rp_filter = _rp_filter("all", kernel)
+    underlay = [link.name for link in by_name.values() if _is_underlay(link)]
     return Host(
         links=by_name,
         tables=kernel.procfs.tables(),
         confs=others,
         ipv6=kernel.procfs.speaks_ipv6(),
-        rp_filter=int(kernel.procfs.read("net/ipv4/conf/all/rp_filter") or 0),
+        rp_filter=rp_filter,
+        strict=tuple(name for name in underlay if max(rp_filter, _rp_filter(name, kernel)) == tunnels.STRICT),
         forwarding=forwarding,
         bridge_nf=kernel.procfs.read("net/bridge/bridge-nf-call-iptables") == "1",
         legacy=kernel.procfs.legacy_filters(),
         networkd=networkd.takes_away(),
         advertised=tuple(link.name for link in by_name.values() if _is_deaf(link, kernel)),
     )
+
+
+def _rp_filter(device: str, kernel: Kernel) -> int:
+    return int(kernel.procfs.read(f"net/ipv4/conf/{device}/rp_filter") or 0)
+
+
+def _is_underlay(link: Link) -> bool:
+    """Peers may be reached through it directly."""
+    others = link.up and not link.ours and link.kind != "loopback"
+    return others and any(":" not in held.address for held in link.addresses)
 
 
 def _is_deaf(link: Link, kernel: Kernel) -> bool:

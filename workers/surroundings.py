@@ -20,9 +20,11 @@ def findings(networks: Sequence[DesiredNetwork], ways: Iterable[Way], host: Host
     """For the networks that have a bridge, and the tunnels that are used."""
     if not networks:
         return _open_tunnels(host)
+    tunnelled = any(True for _ in ways)
     return [
         *_barriers(networks, host),
-        *(_strict(host) if host.rp_filter and list(ways) else []),
+        *(_strict(host) if host.rp_filter and tunnelled else []),
+        *(_strict_underlay(networks, host) if tunnelled else []),
         *_open_tunnels(host),
         *_networkd(host),
         *_legacy(host),
@@ -60,6 +62,24 @@ def _strict(host: Host) -> list[Finding]:
             "of a peer that is reached by another way than it answers are dropped",
             remedy="Set it to 0 and leave the check to the devices (sysctl net.ipv4.conf.all.rp_filter=0)",
         )
+    ]
+
+
+def _strict_underlay(networks: Iterable[DesiredNetwork], host: Host) -> list[Finding]:
+    """IPv6 has no such filter."""
+    if not any(":" not in cidr for network in networks for cidr in network.subnets):
+        return []
+    return [
+        Finding(
+            code="rp-filter",
+            network="",
+            subject=f"sysctl net/ipv4/conf/{device}/rp_filter",
+            why="is strict (the larger of all and the device counts, and is 1): packets that a peer sends "
+            "directly are dropped while this node reaches it through a tunnel, as during a switch",
+            remedy=f"sysctl net.ipv4.conf.{device}.rp_filter=2, and the same in /etc/sysctl.d",
+            level=WARNING,
+        )
+        for device in host.strict
     ]
 
 

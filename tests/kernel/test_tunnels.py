@@ -1,5 +1,6 @@
 """Tunnels on the machine's own kernel: VXLAN, over both families. Conflicts, guard, devices in general."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from lab.pings import ping
 from tests.kernel import tunnels
 from tests.kernel.cluster import Declared, an_underlay
+from tests.kernel.node import Node
 from workers.kernel.routes import Route
 from workers.kernel.tunnels import Tunnel
 
@@ -116,15 +118,60 @@ def test_vxlan_of_others_on_another_port_is_no_matter(tmp_path: Path) -> None:
         assert underlay.nodes[1].link("theirs")["operstate"] == "UNKNOWN"
 
 
-def test_a_filter_of_others_for_return_paths_is_reported(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("value", "arrives"), [("0", True), ("1", False), ("2", False)])
+def test_a_filter_of_others_for_return_paths_is_reported(tmp_path: Path, value: str, arrives: bool) -> None:
+    """n2 sends through the tunnel while n1 answers directly: a loose filter drops that as well."""
     with an_underlay(tmp_path) as underlay:
-        node = underlay.nodes[1]
+        network, node = Declared(inside=("4",)), underlay.nodes[1]
+        underlay.converge(network)
+        (near,), (far,) = network.bridge_addresses(1), network.bridge_addresses(2)
+        node.ip(f"route add {far}/32 via 10.0.0.2")
         with node.namespace.entered():
-            node.kernel.procfs.write("net/ipv4/conf/all/rp_filter", "1")
-            codes = [finding.code for finding in node.plan(underlay.document(1, Declared())).findings]
+            node.kernel.procfs.write("net/ipv4/conf/all/rp_filter", value)
+            findings = node.plan(underlay.document(1, network)).findings
             direct = node.plan(underlay.document(1, Declared(tunnel="never"))).findings
-        assert codes == ["rp-filter"]
+        assert _sent(underlay.nodes[2], far, near, node) is arrives
+        problems = [finding.code for finding in findings if finding.level == "problem"]
+        assert problems == ([] if arrives else ["rp-filter"])
         assert not direct
+
+
+def test_a_strict_filter_on_the_underlay_is_named_where_it_drops(tmp_path: Path) -> None:
+    """n2 sends directly while n1 answers through the tunnel, as during a switch."""
+    with an_underlay(tmp_path) as underlay:
+        tunnelled, direct = Declared(inside=("4",)), Declared(inside=("4",), tunnel="never")
+        node, peer = underlay.nodes[1], underlay.nodes[2]
+        underlay.converge_one(1, tunnelled)
+        underlay.converge_one(2, direct)
+        (near,), (far,) = direct.bridge_addresses(1), direct.bridge_addresses(2)
+        assert _sent(peer, far, near, node)
+        with node.namespace.entered():
+            node.kernel.procfs.write("net/ipv4/conf/eth0/rp_filter", "1")
+            (finding,) = node.plan(underlay.document(1, tunnelled)).findings
+        assert not _sent(peer, far, near, node)
+        assert (finding.level, finding.subject) == ("warning", "sysctl net/ipv4/conf/eth0/rp_filter")
+        _, setting = finding.remedy.partition(",")[0].split()
+        node.namespace.run(["sysctl", "-q", "-w", setting])
+        assert _sent(peer, far, near, node)
+        with node.namespace.entered():
+            assert not node.plan(underlay.document(1, tunnelled)).findings
+
+
+def _sent(sender: Node, source: str, target: str, receiver: Node) -> bool:
+    """Whether a datagram arrives; the answer does not matter."""
+    with receiver.namespace.entered():
+        server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with sender.namespace.entered():
+        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with server, client:
+        server.bind((target, 0))
+        server.settimeout(0.5)
+        client.bind((source, 0))
+        client.sendto(b"hello", server.getsockname())
+        try:
+            return server.recv(16) == b"hello"
+        except TimeoutError:
+            return False
 
 
 def test_a_changed_address_of_a_node_is_a_changed_route(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ def _found(*networks: Any, ways: Any = (), **values: Any) -> list[tuple[str, str
         pytest.param({}, [], id="nothing"),
         pytest.param({"rp_filter": 1}, [], id="a strict filter, and no tunnel"),
         pytest.param({"rp_filter": 1, "ways": [TUNNEL]}, [("rp-filter", PROBLEM)], id="a strict filter"),
+        pytest.param({"strict": ("eth0",), "ways": [TUNNEL]}, [("rp-filter", WARNING)], id="on the underlay"),
+        pytest.param({"strict": ("eth0",)}, [], id="on the underlay, and no tunnel"),
         pytest.param({"rp_filter": 2, "ways": [TUNNEL]}, [("rp-filter", PROBLEM)], id="a loose one"),
         pytest.param(
             {"networkd": ("ManageForeignRoutes",)}, [("networkd-foreign-routes", WARNING)], id="networkd"
@@ -39,6 +41,10 @@ def test_it_finds(values: dict[str, Any], expected: list[tuple[str, str]]) -> No
 
 def test_it_finds_a_learnt_default_route_that_forwarding_ends() -> None:
     assert _found(routed6(), advertised=("eth0",)) == [("accept-ra", WARNING)]
+
+
+def test_ipv6_has_no_filter_for_return_paths() -> None:
+    assert _found(routed6(), strict=("eth0",), ways=[TUNNEL]) == []
 
 
 def test_it_offers_the_drop_in_where_it_goes() -> None:

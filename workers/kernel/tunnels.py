@@ -54,6 +54,9 @@ VNI = 1
 """An external device accepts every one, so one will do."""
 CHECKSUM, DONT_FRAGMENT = 0x0001, 0x0100
 IGNORE_ENCAP_LIMIT = 0x1
+STRICT = 1
+"""Value of rp_filter; the larger of all and the device counts. On a device without an IPv4 address, as ours
+are, any other than 0 drops what is not answered through it."""
 FALLBACK = ("tunl0", "sit0", "gre0", "gretap0", "erspan0", "ip6tnl0", "ip6gre0")
 """The kernel's own devices: down they accept nothing, up they accept from anybody. Never touched."""
 
