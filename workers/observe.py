@@ -197,8 +197,8 @@ def _routes_in_the_way(
     missing = [
         one
         for part in desired.many
-        for key, one in part.items()
-        if key not in present and isinstance(one, Route)
+        for key in part.keys() - present.keys()
+        if isinstance(one := part[key], Route)
     ]
     four = [route for route in missing if family(route.dst) == INET]
     refusals = kernel.netlink.send([routes.is_taken(route) for route in four])

@@ -12,6 +12,8 @@ reported, not what follows from it. Pure: no I/O.
 """
 
 from collections.abc import Hashable, Iterable
+from itertools import compress
+from operator import is_not
 
 from workers.changes import Change, Objects, Owned, Plan, Verb
 from workers.cni.confs import Conf
@@ -42,7 +44,7 @@ def plan(desired: Iterable[Owned], ours: Iterable[Owned], foreign: Iterable[Owne
     replace theirs.
     """
     wanted, present, others = (Objects.of(some).by_key for some in (desired, ours, foreign))
-    new = {key: one for key, one in wanted.items() if present.get(key) is not one}
+    new = {key: wanted[key] for key in _changed(wanted, present)}
     there = {key: present.get(key) or others.get(key) for key in new}
     blocked = {key: other for key, one in new.items() if (other := _in_the_way(one, key, present, others))}
     devices = {one.name for key in blocked if isinstance(one := new[key], DEVICES)}
@@ -70,6 +72,11 @@ def stages(made: Plan) -> tuple[Plan, Plan]:
     return Plan(tuple(now), made.findings), Plan(tuple(late))
 
 
+def _changed(wanted: ByKey, present: ByKey) -> Iterable[Hashable]:
+    """Keys of wanted objects that are not there as the very same object. No step of Python for each."""
+    return compress(wanted, map(is_not, map(present.get, wanted), wanted.values()))
+
+
 def _is(kind: type, verb: Verb, change: Change) -> bool:
     return isinstance(change.object, kind) and change.verb is verb
 
@@ -88,7 +95,8 @@ def _made(one: Owned, there: Owned | None) -> Change | None:
 
 def _removals(wanted: ByKey, present: ByKey) -> list[Change]:
     """What lives on a removed device goes with it."""
-    gone = {key: one for key, one in present.items() if key not in wanted}
+    keys = present.keys() - wanted.keys()
+    gone = {key: one for key, one in present.items() if key in keys} if keys else {}
     devices = {one.name for one in gone.values() if isinstance(one, DEVICES)}
     removals = [
         Change(Verb.REMOVE, one) for one in gone.values() if isinstance(one, Conf) or one.needs not in devices

@@ -77,9 +77,11 @@ class Route:
     onlink: bool = field(default=False, compare=False)
     """Of a tunnel with a local end. Not compared, as without it the kernel takes no such next hop."""
 
-    @property
-    def key(self) -> tuple[str, str, int, int]:
-        return ("route", self.dst, self.table, self.metric)
+    key: str = field(init=False, compare=False, repr=False)
+    """A text, since a text knows its hash: there are thousands, and every look compares them."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", f"route {self.dst} table {self.table} metric {self.metric}")
 
     @property
     def needs(self) -> str:
@@ -261,6 +263,7 @@ class Sight(NamedTuple):
 class Reached(NamedTuple):
     """What one peer needs."""
 
+    peer: Peer
     hops: tuple[Hop, ...]
     routes: tuple[tuple[Hashable, Route], ...]
     findings: tuple[Finding, ...]
@@ -297,15 +300,20 @@ def _peers(
     how = (network.tunnel, network.tunnel_mode, network.subnets, own)
     sight = Sight(network.name, *how, protocol, tables, connected)
     known = _known(sight)
-    reached = {peer: known.get(peer) or _reached(sight, peer) for peer in network.peers if peer.node != node}
+    reached = [_known_or_reached(sight, peer, known) for peer in network.peers if peer.node != node]
     known.clear()
-    known.update(reached)
-    return [*reached.values()]
+    known.update((one.peer.node, one) for one in reached)
+    return reached
+
+
+def _known_or_reached(sight: Sight, peer: Peer, known: Mapping[str, Reached]) -> Reached:
+    held = known.get(peer.node)
+    return held if held and held.peer == peer else _reached(sight, peer)
 
 
 @latest(lambda sight: (sight.name, sight.protocol))
-def _known(sight: Sight) -> dict[Peer, Reached]:
-    """Filled by ``_peers``."""
+def _known(sight: Sight) -> dict[str, Reached]:
+    """By node; filled by ``_peers``."""
     return {}
 
 
@@ -314,7 +322,7 @@ def _reached(sight: Sight, peer: Peer) -> Reached:
     hops = tuple(hop for _, hop in found if hop)
     routes = [_route(hop, table, sight.protocol, sight.name) for table in sight.tables for hop in hops]
     findings = tuple(_no_path(sight, peer, cidr) for cidr, hop in found if not hop)
-    return Reached(hops, tuple((route.key, route) for route in routes), findings)
+    return Reached(peer, hops, tuple((route.key, route) for route in routes), findings)
 
 
 def _own(network: DesiredNetwork, table: int) -> list[Hop]:
