@@ -222,7 +222,9 @@ class Prober(threading.Thread):
             self._sent[self._number] = Sent(trial, echo, at)
 
     def _hear(self, echoes: Echoes) -> None:
+        """Read all that came back, and only then judge: the first of several answers says little."""
         now = time.monotonic()
+        heard: dict[Key, Trial] = {}
         for answer, at in echoes.received():
             sent = self._sent.get(answer.number)
             if sent is None:
@@ -231,8 +233,10 @@ class Prober(threading.Thread):
                 sent.trial.told(sent.echo, answer.error)
                 continue
             sent.trial.heard(sent.echo, max(at - sent.at, 0) / 1e6, now)
-            if not self._judged(sent.trial, now):
-                self._set_timer(sent.trial, sent.trial.next())
+            heard[sent.trial.target.key] = sent.trial
+        for trial in heard.values():
+            if not self._judged(trial, now):
+                self._set_timer(trial, trial.next())
 
     def _judged(self, trial: Trial, now: float) -> bool:
         """Whether the trial is over, or no longer one."""
