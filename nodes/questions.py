@@ -150,6 +150,11 @@ def progress(operation: Operation) -> Progress:
     return Progress(**counts)
 
 
+def patience(seconds: float) -> float:
+    """How long nodes may take when somebody waits so long: who is late is known before he goes."""
+    return max(WITHIN, seconds - 1)
+
+
 def wait(operation: Operation, seconds: float) -> Progress:
     """The progress once nobody is waited for, or after so long. Between two looks nothing is held."""
     end = time.monotonic() + seconds

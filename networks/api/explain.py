@@ -51,6 +51,6 @@ class ExplainView(APIView):
             given.get("network", ""),
             by=request.user.username,
             outside=roles.has_role(request.user, roles.OPERATOR),
-            within=max(questions.WITHIN, rest.seconds_to_wait(request, questions.LONGEST_WAIT)),
+            within=questions.patience(rest.seconds_to_wait(request, questions.LONGEST_WAIT)),
         )
         return answer(request, operation)

@@ -328,7 +328,7 @@ class NetworkViewSet(viewsets.GenericViewSet[Network]):
             [name],
             {"verb": verb, "force": force, "draft": request.data},
             by=by,
-            within=max(questions.WITHIN, rest.seconds_to_wait(request, questions.LONGEST_WAIT)),
+            within=questions.patience(rest.seconds_to_wait(request, questions.LONGEST_WAIT)),
         )
         return answer(request, operation)
 
