@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 TASK = "netadmin.look"
 QUESTIONS = "netadmin.questions"
+HOLDINGS = "netadmin.holdings"
 
 
 def url() -> str:

@@ -2,8 +2,8 @@
 
     fetch -> observe -> plan -> apply -> report
 
-``document`` and ``report`` are the two formats that cross the wire; the control
-plane imports these two modules and nothing else of this package.
+``document``, ``report`` and ``holdings`` are the formats that cross the wire; the control
+plane imports such modules and nothing else of this package.
 """
 
 VERSION = "0.1.0"
