@@ -16,7 +16,7 @@ from netadmin import roles
 from netadmin.problems import Problem
 from networks import cluster, declare, membership
 from networks.forms import ClusterForm, NetworkForm, NodeForm
-from networks.models import Allocation, Network, Segment
+from networks.models import Address, Allocation, Network, Segment
 from nodes.admin import ByRole, ReadOnly
 from nodes.models import Cluster, Node
 
@@ -143,6 +143,13 @@ class SegmentAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
 @admin.register(Allocation)
 class AllocationAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("address", "network", "node", "service", "container", "state")
+    list_display = ("__str__", "node", "service", "resource", "container", "state", "why")
     list_filter = ("network", "state")
     list_select_related = ("network", "node")
+
+
+@admin.register(Address)
+class AddressAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("address", "network", "allocation")
+    list_filter = ("network",)
+    list_select_related = ("network", "allocation__network")

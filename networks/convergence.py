@@ -31,7 +31,7 @@ from typing import Any
 
 from django.db.models import Count, Q
 
-from networks.models import Allocation, Learnt, Network
+from networks.models import Address, Learnt, Network
 from nodes import members
 from nodes.models import Node, Report
 from nodes.probes import COUNTS, Summary
@@ -203,8 +203,9 @@ def network_states(networks: Any = None, nodes: list[NodeState] | None = None) -
         named[network_id].add(node_id)
     used: Counter[int] = Counter()
     leases: Counter[int] = Counter()
-    counts = Allocation.objects.values("network").annotate(
-        used=Count("pk", filter=~Q(service="")), leases=Count("pk", filter=Q(learnt=Learnt.STORE))
+    counts = Address.objects.values("network").annotate(
+        used=Count("pk", filter=~Q(allocation__service="")),
+        leases=Count("pk", filter=Q(allocation__learnt=Learnt.STORE)),
     )
     if networks is not None:
         counts = counts.filter(network__in=[row.pk for row in rows])

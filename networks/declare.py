@@ -126,7 +126,7 @@ def withdraw(name: str, *, by: str, expected: int | None = None, force: bool = F
         remedy = "Switch it off with network=none" if name == "default" else "Leave it; it costs nothing"
         raise Problem(Fault("name", name, "is always there", remedy))
     if not force:
-        holders.refuse(network.allocations.all(), "they would lose their network")
+        holders.refuse(network.addresses.all(), "they would lose their network")
     before = describe(network)
     network.delete()
     events.record(by, "withdrew", "network", name, before=before)

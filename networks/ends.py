@@ -19,7 +19,7 @@ from netaddr import IPAddress, IPNetwork, valid_ipv4, valid_ipv6
 from netadmin.problems import Fault, Missing, Problem
 from networks import addressing
 from networks.lookups import suggestion, the_network, the_node
-from networks.models import Allocation, Network, Segment, Type
+from networks.models import Address, Network, Segment, Type
 from nodes.models import Node
 
 MOST = 5
@@ -174,8 +174,10 @@ def _listed(rows: Iterable[Segment]) -> str:
 def _on_local_bridge(field: str, text: str, address: IPAddress, network: Network, node: Node | None) -> End:
     scope = {row.pk: row for row in network.scope()}
     if node is None:
-        holders = Allocation.objects.filter(network=network, address=address).exclude(node=None)
-        nodes = {row.node_id: row.node for row in holders.select_related("node")}
+        holders = Address.objects.filter(network=network, address=address).exclude(allocation__node=None)
+        nodes = {
+            row.allocation.node_id: row.allocation.node for row in holders.select_related("allocation__node")
+        }
         candidates = list(nodes.values()) if len(nodes) == 1 else list(scope.values())
         if len(candidates) != 1:
             why = f"is in {network.name}, a local bridge that {len(candidates)} nodes have for themselves"
@@ -204,9 +206,9 @@ def cidrs_on(network: Network, node: Node) -> list[IPNetwork]:
 def _held(address: IPAddress, network: Network, node: Node, cidrs: Sequence[IPNetwork]) -> End:
     if any(addressing.first_address(cidr) == address for cidr in cidrs):
         return End(address, "bridge", node, network)
-    rows = Allocation.objects.filter(network=network, address=address)
-    row = rows.filter(Q(node=node) | Q(node=None)).first()
-    container, service = (row.container, row.service) if row else ("", "")
+    rows = Address.objects.filter(network=network, address=address).select_related("allocation")
+    row = rows.filter(Q(allocation__node=node) | Q(allocation__node=None)).first()
+    container, service = (row.allocation.container, row.allocation.service) if row else ("", "")
     return End(address, "container", node, network, container, service)
 
 
@@ -216,24 +218,28 @@ def _held(address: IPAddress, network: Network, node: Node, cidrs: Sequence[IPNe
 def _named(field: str, text: str, hints: _Hints) -> End:
     if node := Node.objects.filter(name=text).first():
         return _bridge_of(field, node, hints)
-    rows = Allocation.objects.exclude(node=None).select_related("network", "node")
-    named = Q(service=text) | Q(hostname=text)
-    if len(text) >= SHORTEST or rows.filter(container=text).exists():
-        named |= Q(container__startswith=text)
+    rows = Address.objects.exclude(allocation__node=None).select_related("network", "allocation__node")
+    named = Q(allocation__service=text) | Q(allocation__hostname=text)
+    if len(text) >= SHORTEST or rows.filter(allocation__container=text).exists():
+        named |= Q(allocation__container__startswith=text)
     found = [row for row in rows.filter(named) if hints.version in (None, row.address.version)]
     if hints.network and any(row.network == hints.network for row in found):
         found = [row for row in found if row.network == hints.network]
     if not found:
-        known = [*Node.objects.values_list("name", flat=True), *rows.values_list("service", flat=True)]
+        known = [
+            *Node.objects.values_list("name", flat=True),
+            *rows.values_list("allocation__service", flat=True),
+        ]
         why = "is no address, node, service, container or host name that holds an address"
         raise Missing(Fault(field, text, why, suggestion(text, {name for name in known if name})))
     fours = [row for row in found if row.address.version == found[0].address.version]
-    if len({(row.address, row.node_id) for row in fours}) > 1:
-        listed = ", ".join(f"{row.address}@{row.node}" for row in fours[:MOST])
+    if len({(row.address, row.allocation.node_id) for row in fours}) > 1:
+        listed = ", ".join(f"{row.address}@{row.allocation.node}" for row in fours[:MOST])
         raise Problem(Fault(field, text, f"holds {len(fours)} addresses", f"Name one of them: {listed}"))
     row = fours[0]
-    assert row.node is not None
-    return _held(row.address, row.network, row.node, cidrs_on(row.network, row.node))
+    node = row.allocation.node
+    assert node is not None
+    return _held(row.address, row.network, node, cidrs_on(row.network, node))
 
 
 def _bridge_of(field: str, node: Node, hints: _Hints) -> End:

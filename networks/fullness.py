@@ -7,11 +7,11 @@ as a whole is.
 from collections import Counter
 from dataclasses import dataclass
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 from netaddr import IPAddress, IPNetwork
 
 from networks import addressing
-from networks.models import Allocation, Learnt, Network, Segment
+from networks.models import Address, Learnt, Network, Segment
 from nodes.models import Node
 
 OWN_ADDRESSES = {4: 3, 6: 2}
@@ -58,10 +58,11 @@ def room(cidr: IPNetwork) -> int:
     return max(int(cidr.size) - OWN_ADDRESSES[cidr.version], 0)
 
 
-def counted(held: QuerySet[Allocation] | None = None) -> Counts:
-    """Leases among these allocations (or all). One query."""
-    found = (Allocation.objects.all() if held is None else held).filter(learnt=Learnt.STORE)
-    rows = found.order_by().values("network", "node").annotate(v4=Count("pk", filter=IPV4), total=Count("pk"))
+def counted(held: QuerySet[Address] | None = None) -> Counts:
+    """Leases among these addresses (or all). One query."""
+    found = (Address.objects.all() if held is None else held).filter(allocation__learnt=Learnt.STORE)
+    rows = found.order_by().values("network", node=F("allocation__node"))
+    rows = rows.annotate(v4=Count("pk", filter=IPV4), total=Count("pk"))
     counts: Counts = Counter()
     for row in rows:
         counts[row["network"], row["node"], 4] = row["v4"]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from django.db.models import Q, QuerySet
 
 from netadmin.problems import Fault, InUse
-from networks.models import OWN_RANGES, Allocation, Network
+from networks.models import OWN_RANGES, Address, Network
 
 NAMED = 3
 """How many holders a refusal names."""
@@ -35,20 +35,20 @@ def grounds(network: Network) -> Grounds:
     return found
 
 
-def losers(network: Network, before: Grounds, after: Grounds) -> "QuerySet[Allocation]":
+def losers(network: Network, before: Grounds, after: Grounds) -> "QuerySet[Address]":
     """The addresses that would be taken from those who hold them."""
     moved = [pk for pk, ground in before.items() if after.get(pk) != ground]
     if not moved:
-        return network.allocations.none()
-    return network.allocations.filter(Q(node__in=moved) | Q(node=None))
+        return network.addresses.none()
+    return network.addresses.filter(Q(allocation__node__in=moved) | Q(allocation__node=None))
 
 
-def refuse(allocations: "QuerySet[Allocation]", consequence: str, where: str = "") -> None:
+def refuse(addresses: "QuerySet[Address]", consequence: str, where: str = "") -> None:
     """Raises InUse that names some of the holders, if there are any."""
-    count = allocations.count()
+    count = addresses.count()
     if not count:
         return
-    holders = ", ".join(map(_holder, allocations.select_related("node")[:NAMED]))
+    holders = ", ".join(map(_holder, addresses.select_related("allocation__node")[:NAMED]))
     more = f" and {count - NAMED} more" if count > NAMED else ""
     raise InUse(
         Fault(
@@ -60,6 +60,7 @@ def refuse(allocations: "QuerySet[Allocation]", consequence: str, where: str = "
     )
 
 
-def _holder(row: Allocation) -> str:
-    where = f" on {row.node.name}" if row.node else ""
-    return f"{row.address} ({row.service or row.container[:12] or row.state}{where})"
+def _holder(row: Address) -> str:
+    held = row.allocation
+    where = f" on {held.node.name}" if held.node else ""
+    return f"{row.address} ({held.service or held.container[:12] or held.state}{where})"

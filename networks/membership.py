@@ -14,7 +14,7 @@ from netadmin.problems import Conflict, Fault, Problem
 from networks import desired, holders, rules, segments
 from networks.declare import require_version
 from networks.lookups import the_node
-from networks.models import Network, Type
+from networks.models import Address, Network, Type
 from nodes import brokeraccess, events, wakeup
 from nodes.models import Cluster, Node, Report
 
@@ -84,7 +84,11 @@ def remove(name: str, *, by: str, expected: int | None = None, force: bool = Fal
     node = the_node(name)
     require_version(node.version, expected)
     if not force:
-        holders.refuse(node.allocations.all(), "they would lose their networks", where=f" on {name}")
+        holders.refuse(
+            Address.objects.filter(allocation__node=node),
+            "they would lose their networks",
+            where=f" on {name}",
+        )
     touched = list(_of_node(node))
     before = describe(node)
     segments.release(segments.of_node(node))

@@ -1,8 +1,10 @@
-"""Network, segment, allocation.
+"""Network, segment, allocation, address.
 
 Rows hold what was declared in canonical text; ``rules`` says what may be declared,
 ``addressing`` does the arithmetic.
 """
+
+from uuid import uuid4
 
 from django.db import models
 from netaddr import IPNetwork
@@ -220,26 +222,73 @@ class Learnt(models.TextChoices):
 
 
 class Allocation(models.Model):
-    """One address of a network, in use or kept."""
+    """What one holder has of a network: its addresses, in use or kept.
 
+    A service's ip resource, a container that somebody else started, or a reservation.
+    """
+
+    uuid = models.UUIDField(
+        unique=True, default=uuid4, editable=False, help_text="Its name on the node (``workers.holdings``)."
+    )
     network = models.ForeignKey(Network, models.CASCADE, related_name="allocations")
     node = models.ForeignKey(Node, models.CASCADE, null=True, blank=True, related_name="allocations")
+    service = models.CharField(max_length=255, blank=True, help_text="NS/svc/NAME.")
+    resource = models.CharField(max_length=63, blank=True, help_text="For instance ip#0.")
+    netns = models.CharField(
+        max_length=255, blank=True, help_text="Of which container; empty: the service's own namespace."
+    )
+    interface = models.CharField(max_length=15, blank=True)
+    wanted = models.JSONField(
+        default=list, blank=True, help_text="Fixed addresses, at most one per family; empty: any."
+    )
+    expose = models.JSONField(default=list, blank=True, help_text="PORT/PROTOCOL[:HOSTPORT].")
+    hostname = models.CharField(max_length=253, blank=True)
+    dns_name_suffix = models.CharField(max_length=63, blank=True)
+    wait_dns = models.FloatField(default=0, help_text="Seconds that a start waits for its names.")
+    comment = models.CharField(max_length=255, blank=True, help_text="What a reservation is for.")
+
+    state = models.CharField(max_length=10, choices=State.choices)
+    healthy = models.BooleanField(
+        default=True, help_text="Its last check passed; one that failed is not in the DNS."
+    )
+    why = models.CharField(max_length=1000, blank=True, help_text="What is waited for, or wrong.")
+    remedy = models.CharField(max_length=500, blank=True)
+    container = models.CharField(
+        max_length=128, blank=True, help_text="Id of the container, or its namespace."
+    )
+    mac = models.CharField(max_length=17, blank=True)
+    learnt = models.CharField(max_length=8, choices=Learnt.choices)
+    since = models.DateTimeField(auto_now_add=True)
+    version = models.PositiveBigIntegerField(
+        default=0, editable=False, help_text="Of the node's holdings, when it was changed last."
+    )
+
+    class Meta:
+        ordering = ["network", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["node", "service", "resource"],
+                condition=~models.Q(service=""),
+                name="one_allocation_per_resource",
+            )
+        ]
+
+    def __str__(self) -> str:
+        holder = f"{self.service} {self.resource}".strip() or self.container or self.state
+        return f"{holder} in {self.network}"
+
+
+class Address(models.Model):
+    """One address of an allocation; nobody else has it in the same address space."""
+
+    network = models.ForeignKey(Network, models.CASCADE, related_name="addresses")
+    allocation = models.ForeignKey(Allocation, models.CASCADE, related_name="addresses")
     address = AddressField()
     locality = models.BigIntegerField(
         default=0,
         editable=False,
         help_text="The node for a local bridge, 0 for a network with one address space.",
     )
-    service = models.CharField(max_length=255, blank=True, help_text="NS/svc/NAME.")
-    resource = models.CharField(max_length=63, blank=True, help_text="For instance ip#0.")
-    hostname = models.CharField(max_length=253, blank=True)
-    container = models.CharField(max_length=128, blank=True)
-    interface = models.CharField(max_length=15, blank=True)
-    netns = models.CharField(max_length=255, blank=True)
-    expose = models.JSONField(default=list, blank=True)
-    state = models.CharField(max_length=10, choices=State.choices)
-    learnt = models.CharField(max_length=8, choices=Learnt.choices)
-    since = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["network", "address", "locality"]
@@ -249,3 +298,20 @@ class Allocation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.address} of {self.network}"
+
+
+class HostPort(models.Model):
+    """One port of a node that leads to an allocation; nobody else has it."""
+
+    node = models.ForeignKey(Node, models.CASCADE, related_name="+")
+    allocation = models.ForeignKey(Allocation, models.CASCADE, related_name="host_ports")
+    protocol = models.CharField(max_length=3)
+    port = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["node", "protocol", "port"], name="one_allocation_per_host_port")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.port}/{self.protocol} of {self.node}"

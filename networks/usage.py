@@ -4,13 +4,15 @@ What a node's lease stores hold appears as rows, and goes when it goes. Rows tha
 for through the control plane are not touched here.
 """
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 
 from django.db import transaction
+from django.db.models import QuerySet
 from netaddr import IPAddress
 
 from networks import desired
-from networks.models import Allocation, Learnt, Network, State
+from networks.models import Address, Allocation, Learnt, Network, State
 from nodes import reports, wakeup
 from nodes.models import Cluster, Node
 from workers.report import Lease, Report
@@ -39,38 +41,79 @@ def take_in(node: Node, said: Report) -> bool:
 
 def _same(node: Node, leases: Iterable[Lease]) -> bool:
     """Whether the rows are what the stores hold already."""
-    rows = Allocation.objects.filter(node=node, learnt=Learnt.STORE)
-    held = set(rows.values_list("network__name", "address", "container", "interface"))
-    return held == {(lease.network, IPAddress(lease.address), *_holder(lease)) for lease in leases}
+    return _held(node) == _seen(node, leases, _names(Network.objects.all()))
 
 
 @transaction.atomic
 def follow(node: Node, leases: Iterable[Lease]) -> None:
     """Make the node's rows learnt from its stores the same as ``leases``. Fixed number of queries."""
     networks = {network.name: network for network in Network.objects.defer("peers_body")}
-    seen = {
-        (networks[lease.network].pk, IPAddress(lease.address)): lease
-        for lease in leases
-        if lease.network in networks
-    }
-    held = {
-        (row.network_id, row.address): row
-        for row in Allocation.objects.filter(node=node, learnt=Learnt.STORE)
-    }
-    gone = [row.pk for key, row in held.items() if key not in seen or _other_holder(row, seen[key])]
+    seen = _seen(node, leases, {name: network.pk for name, network in networks.items()})
+    held = _held(node)
+    rows = Allocation.objects.filter(node=node, learnt=Learnt.STORE)
+    gone = [row.pk for row in rows if seen.get(_holder_of(row)) != held.get(_holder_of(row))]
     Allocation.objects.filter(pk__in=gone).delete()
-    kept = {key for key, row in held.items() if row.pk not in gone}
+    new = {holder: addresses for holder, addresses in seen.items() if addresses != held.get(holder)}
     by_pk = {network.pk: network for network in networks.values()}
-    Allocation.objects.bulk_create(
-        [_row(node, by_pk[key[0]], key[1], lease) for key, lease in seen.items() if key not in kept],
-        # The same address asked for through the control plane is that row's business.
+    _add(node, by_pk, new)
+
+
+Holder = tuple[int, str, str]
+"""Network, container and interface."""
+Held = dict[Holder, frozenset[IPAddress]]
+
+
+def _held(node: Node) -> Held:
+    """What the rows say that containers of others hold."""
+    found: dict[Holder, set[IPAddress]] = defaultdict(set)
+    rows = Address.objects.filter(allocation__node=node, allocation__learnt=Learnt.STORE).order_by()
+    for network, container, interface, address in rows.values_list(
+        "network", "allocation__container", "allocation__interface", "address"
+    ):
+        found[network, container, interface].add(address)
+    return {holder: frozenset(addresses) for holder, addresses in found.items()}
+
+
+def _seen(node: Node, leases: Iterable[Lease], networks: Mapping[str, int]) -> Held:
+    """What the stores say, but for what services asked for: those rows are not the stores' business."""
+    asked = {row.hex for row in node.allocations.exclude(service="").values_list("uuid", flat=True)}
+    found: dict[Holder, set[IPAddress]] = defaultdict(set)
+    for lease in leases:
+        if lease.network in networks and lease.container not in asked:
+            found[networks[lease.network], *_holder(lease)].add(IPAddress(lease.address))
+    return {holder: frozenset(addresses) for holder, addresses in found.items()}
+
+
+def _add(node: Node, networks: Mapping[int, Network], new: Held) -> None:
+    """Rows for holders that have none. An address that another row has is that row's business."""
+    rows = [
+        Allocation(
+            network=networks[network],
+            node=node,
+            container=container,
+            interface=interface,
+            state=State.ATTACHED,
+            learnt=Learnt.STORE,
+        )
+        for network, container, interface in new
+    ]
+    Allocation.objects.bulk_create(rows, batch_size=500)
+    Address.objects.bulk_create(
+        [
+            Address(
+                network=row.network, allocation=row, address=address, locality=locality(row.network, node)
+            )
+            for row in rows
+            for address in sorted(new[_holder_of(row)])
+        ],
         ignore_conflicts=True,
         batch_size=500,
     )
+    Allocation.objects.filter(pk__in=[row.pk for row in rows], addresses=None).delete()
 
 
-def _other_holder(row: Allocation, lease: Lease) -> bool:
-    return (row.container, row.interface) != _holder(lease)
+def _holder_of(row: Allocation) -> Holder:
+    return row.network_id, row.container, row.interface
 
 
 def _holder(lease: Lease) -> tuple[str, str]:
@@ -79,20 +122,10 @@ def _holder(lease: Lease) -> tuple[str, str]:
     return lease.container[: container.max_length], lease.interface[: interface.max_length]
 
 
-def _row(node: Node, network: Network, address: IPAddress, lease: Lease) -> Allocation:
-    container, interface = _holder(lease)
-    return Allocation(
-        network=network,
-        node=node,
-        address=address,
-        locality=locality(network, node),
-        container=container,
-        interface=interface,
-        state=State.ATTACHED,
-        learnt=Learnt.STORE,
-    )
+def _names(networks: QuerySet[Network]) -> dict[str, int]:
+    return dict(networks.values_list("name", "pk"))
 
 
-def locality(network: Network, node: Node) -> int:
-    """The address space of an allocation: a local bridge has one per node."""
-    return 0 if network.is_segmented else node.pk
+def locality(network: Network, node: Node | None) -> int:
+    """The address space of an address: a local bridge has one per node."""
+    return 0 if network.is_segmented or node is None else node.pk

@@ -79,6 +79,9 @@ class Node(models.Model):
         editable=False,
         help_text="Part of its document: growing makes a version that was rolled back a new one.",
     )
+    holdings = models.PositiveBigIntegerField(
+        default=0, editable=False, help_text="Version of what it must hold for services."
+    )
     questions = models.PositiveIntegerField(
         default=0, editable=False, help_text="How many questions wait for its answer."
     )

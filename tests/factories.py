@@ -70,16 +70,19 @@ def an_allocation(
     resource: str = "ip#0",
 ) -> Allocation:
     """An address that a resource of a service reports."""
-    return Allocation.objects.create(
+    held = Allocation.objects.create(
         network=network,
         node=node,
-        address=IPAddress(address),
-        locality=usage.locality(network, node) if node else 0,
         service=service,
         resource=resource,
         state=State.ATTACHED,
         learnt=Learnt.REQUEST,
     )
+    for text in address.split():
+        held.addresses.create(
+            network=network, address=IPAddress(text), locality=usage.locality(network, node)
+        )
+    return held
 
 
 def a_lease(

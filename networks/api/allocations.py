@@ -1,27 +1,33 @@
-"""/api/v1/allocations/: which addresses are in use or kept, and by whom."""
+"""/api/v1/allocations/: who holds which addresses."""
 
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django_filters import rest_framework as filters
 from netaddr import AddrFormatError, IPAddress, IPNetwork
 from rest_framework import generics, serializers
 
 from netadmin.problems import Fault, Problem
-from networks.models import Allocation
+from networks.models import Address, Allocation
 
 
 class AllocationSerializer(serializers.ModelSerializer[Allocation]):
-    address = serializers.CharField()
+    """What one holder has of a network."""
+
     network = serializers.CharField(source="network.name")
     node = serializers.CharField(source="node.name", default=None, allow_null=True)
+    addresses = serializers.SerializerMethodField(help_text="IPv4 first; none yet while it is requested.")
 
     class Meta:
         model = Allocation
         fields = [
-            "address", "network", "node", "service", "resource", "hostname", "container", "interface",
-            "netns", "expose", "state", "learnt", "since",
+            "id", "addresses", "network", "node", "service", "resource", "netns", "interface", "wanted",
+            "expose", "hostname", "dns_name_suffix", "comment", "state", "healthy", "why", "remedy",
+            "container", "mac", "learnt", "since",
         ]  # fmt: skip
+
+    def get_addresses(self, row: Allocation) -> list[str]:
+        return [str(held.address) for held in row.addresses.all()]
 
 
 class AllocationFilter(filters.FilterSet):  # type: ignore[misc]
@@ -39,14 +45,17 @@ class AllocationFilter(filters.FilterSet):  # type: ignore[misc]
         except (AddrFormatError, ValueError) as error:
             fault = Fault(field, text, "is neither an address nor a CIDR", "Give one like 10.11.4.0/22")
             raise Problem(fault) from error
-        return rows.filter(
-            address__range=(IPAddress(cidr.first, cidr.version), IPAddress(cidr.last, cidr.version))
-        )
+        inside = IPAddress(cidr.first, cidr.version), IPAddress(cidr.last, cidr.version)
+        return rows.filter(Exists(Address.objects.filter(allocation=OuterRef("pk"), address__range=inside)))
 
 
 class AllocationsView(generics.ListAPIView[Allocation]):
-    """Addresses in use or kept, by network and address."""
+    """Who holds which addresses, by network."""
 
-    queryset = Allocation.objects.select_related("network", "node").defer("network__peers_body")
+    queryset = (
+        Allocation.objects.select_related("network", "node")
+        .defer("network__peers_body")
+        .prefetch_related("addresses")
+    )
     serializer_class = AllocationSerializer
     filterset_class: Any = AllocationFilter

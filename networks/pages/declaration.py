@@ -119,7 +119,7 @@ def withdraw(request: PageRequest, name: str) -> HttpResponse:
         "form": form,
         "problem": problem,
         "nodes": network.scope().count(),
-        "addresses": network.allocations.count(),
-        "holders": network.allocations.select_related("node")[:HOLDERS],
+        "addresses": network.addresses.count(),
+        "holders": network.addresses.select_related("allocation__node")[:HOLDERS],
     }
     return render(request, "networks/withdraw.html", _with_plan(request, context))

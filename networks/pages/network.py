@@ -14,7 +14,7 @@ from networks.pages.rows import Row
 from networks.troubles import of_nodes, of_parts
 from nodes.models import Event, Report
 
-ALLOCATIONS = 25
+ADDRESSES = 25
 EVENTS = 20
 LARGEST_MATRIX = 30
 """Nodes up to which every pair is shown; of more, those that are not up."""
@@ -52,9 +52,9 @@ def _standing(request: PageRequest, network: Network) -> dict[str, Any]:
     """The part that changes: who has what of it, how it stands, who holds addresses."""
     [state] = convergence.network_states(Network.objects.filter(pk=network.pk))
     segments = {row.node_id: row for row in network.segments.exclude(node=None)}
-    counts = fullness.counted(network.allocations.all())
+    counts = fullness.counted(network.addresses.all())
     nodes = part_of(request, state.nodes)
-    allocations = network.allocations.select_related("node")
+    addresses = network.addresses.select_related("allocation__node")
     rows = [Row.of(network, node, segments.get(node.node.pk), counts) for node in nodes]
     return {
         "state": state,
@@ -63,7 +63,7 @@ def _standing(request: PageRequest, network: Network) -> dict[str, Any]:
         "rows": rows,
         "troubles": of_nodes(state.nodes, network.name)
         + of_parts(part for row in rows for part in row.parts),
-        "allocations": part_of(request, allocations, ALLOCATIONS, "addresses"),
+        "addresses": part_of(request, addresses, ADDRESSES, "addresses"),
         **_probes(request, state),
         "events": Event.objects.filter(kind="network", name=network.name)[:EVENTS],
     }

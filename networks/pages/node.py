@@ -14,7 +14,7 @@ from netadmin.problems import Problem
 from netadmin.roles import ADMIN, OPERATOR
 from networks import convergence, fullness, membership
 from networks.forms import GoingForm, NodeForm
-from networks.models import Network
+from networks.models import Address, Network
 from networks.pages.rows import Row
 from networks.troubles import of_nodes, of_pairs, of_parts
 from nodes import tokens, worker_conf
@@ -53,7 +53,7 @@ def _standing(node: Node) -> dict[str, Any]:
     """Everything on a node's page: all of it may change with the next report."""
     [state] = convergence.node_states(Node.objects.filter(pk=node.pk))
     segments = {row.network_id: row for row in node.segments.all()}
-    counts = fullness.counted(node.allocations.all())
+    counts = fullness.counted(Address.objects.filter(allocation__node=node))
     networks = Network.switched_on().filter(Q(every_node=True) | Q(nodes=node)).distinct()
     rows = [
         Row.of(network, state, segments.get(network.pk), counts) for network in networks.defer("peers_body")
@@ -158,6 +158,6 @@ def remove(request: PageRequest, name: str) -> HttpResponse:
         "node": node,
         "problem": problem,
         "segments": node.segments.select_related("network").exclude(subnet=""),
-        "addresses": node.allocations.count(),
+        "addresses": Address.objects.filter(allocation__node=node).count(),
     }
     return render(request, "nodes/remove.html", context)

@@ -16,7 +16,7 @@ def in_use(nodes: list[Node]) -> None:
     six = factories.a_network("six", "fd11::/48", mask_per_node="64")
     factories.an_allocation(backend1, "10.11.0.7", nodes[0], service="root/svc/web")
     factories.an_allocation(backend1, "10.11.4.9", nodes[1], service="root/svc/db")
-    factories.an_allocation(six, "fd11::7", nodes[0], service="root/svc/web")
+    factories.an_allocation(six, "fd11::7", nodes[0], service="root/svc/web", resource="ip#1")
     factories.reported("n2", leases=(factories.a_lease(address="10.11.4.200", container="c1"),))
 
 
@@ -25,20 +25,35 @@ def test_it_tells_who_holds_an_address(vera: Client, in_use: None) -> None:
     assert shown["count"] == 4
     first = shown["results"][0]
     assert first.pop("since")
+    assert first.pop("id")
     assert first == {
-        "address": "10.11.0.7",
+        "addresses": ["10.11.0.7"],
         "network": "backend1",
         "node": "n1",
         "service": "root/svc/web",
         "resource": "ip#0",
-        "hostname": "",
-        "container": "",
-        "interface": "",
         "netns": "",
+        "interface": "",
+        "wanted": [],
         "expose": [],
+        "hostname": "",
+        "dns_name_suffix": "",
+        "comment": "",
         "state": "attached",
+        "healthy": True,
+        "why": "",
+        "remedy": "",
+        "container": "",
+        "mac": "",
         "learnt": "request",
     }
+
+
+def test_a_container_with_both_families_is_one_holder(vera: Client, nodes: list[Node]) -> None:
+    factories.a_network(network="10.11.0.0/16 fd11::/48", mask_per_node="22 64")
+    leases = (factories.a_lease(address="fd11::2"), factories.a_lease(address="10.11.0.2"))
+    factories.reported("n1", leases=leases)
+    assert [row["addresses"] for row in vera.get(URL).json()["results"]] == [["10.11.0.2", "fd11::2"]]
 
 
 def test_one_that_is_kept_for_no_node_has_none(vera: Client) -> None:
@@ -67,7 +82,7 @@ def test_one_that_is_kept_for_no_node_has_none(vera: Client) -> None:
 )
 def test_it_filters_and_pages(vera: Client, in_use: None, query: str, addresses: list[str]) -> None:
     shown = vera.get(f"{URL}?{query}").json()
-    assert [row["address"] for row in shown["results"]] == addresses
+    assert [row["addresses"] for row in shown["results"]] == [[one] for one in addresses]
 
 
 @pytest.mark.parametrize("query", ["address=ten", "address=10.0.0.0/33", "state=lost_in_space", "node=%00"])
@@ -83,6 +98,6 @@ def test_it_asks_the_database_the_same_however_many_there_are(
 ) -> None:
     network = factories.a_network()
     for number in range(many):
-        factories.an_allocation(network, f"10.11.0.{number}", nodes[0])
-    with django_assert_num_queries(4):
+        factories.an_allocation(network, f"10.11.0.{number}", nodes[0], resource=f"ip#{number}")
+    with django_assert_num_queries(5):
         assert len(vera.get(URL).json()["results"]) == many

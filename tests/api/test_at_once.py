@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 
 from networks import desired
-from networks.models import Allocation, Network, Segment
+from networks.models import Address, Allocation, Network, Segment
 from nodes.models import Event, Node, Report
 from tests import factories
 from tests.conftest import Client, of_node, of_user
@@ -124,7 +124,7 @@ def test_the_newest_of_many_reports_stays(leased: bool) -> None:
     sent = [factories.a_report(leases=leases[number], routes=number) for number in range(MANY)]
     assert at_once(*(partial(send, client, said) for said in reversed(sent))) == [204] * MANY
     assert Report.objects.get().routes == MANY - 1
-    assert {str(row.address) for row in Allocation.objects.all()} == {lease.address for lease in leases[-1]}
+    assert {str(row.address) for row in Address.objects.all()} == {lease.address for lease in leases[-1]}
 
 
 def test_reports_and_declarations_do_not_get_in_each_others_way(ada: Client) -> None:

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from networks import membership, usage
-from networks.models import Allocation
+from networks.models import Address, Allocation
 from nodes.models import Event, Node, Report
 from tests import factories
 from tests.conftest import Client, of_node
@@ -57,10 +57,11 @@ def test_it_is_taken_in(n1: Client, vera: Client) -> None:
 def test_it_brings_leases_as_allocations_and_takes_them_away(n1: Client) -> None:
     factories.a_network()
     send(n1, factories.a_report(leases=(factories.a_lease(), factories.a_lease(address="10.11.0.3"))))
-    assert [str(row.address) for row in Allocation.objects.all()] == ["10.11.0.2", "10.11.0.3"]
+    assert [str(row.address) for row in Address.objects.all()] == ["10.11.0.2", "10.11.0.3"]
     send(n1, factories.a_report(leases=(factories.a_lease(address="10.11.0.3", container="c2"),)))
-    [row] = Allocation.objects.all()
-    assert (str(row.address), row.container, row.state) == ("10.11.0.3", "c2", "attached")
+    [row] = Address.objects.select_related("allocation")
+    assert (str(row.address), row.allocation.container) == ("10.11.0.3", "c2")
+    assert row.allocation.state == "attached"
     send(n1, factories.a_report())
     assert not Allocation.objects.exists()
 

@@ -35,7 +35,7 @@ from networks.foreign import ForeignNetwork
 from networks.lookups import the_network
 from networks.management import explained, plantext
 from networks.management.tree import Branch, draw
-from networks.models import Allocation, Network
+from networks.models import Address, Network
 from networks.representation import represent
 from nodes import questions, wakeup
 from nodes.models import Cluster
@@ -231,18 +231,21 @@ def _chosen(name: str | None) -> "QuerySet[Network]":
 # -- status
 
 
-def _addresses(states: Iterable[NetworkState]) -> dict[int, list[Allocation]]:
+def _addresses(states: Iterable[NetworkState]) -> dict[int, list[Address]]:
     """By network; addresses sorted as text."""
-    rows = Allocation.objects.filter(network__in=[state.network.pk for state in states]).select_related(
-        "node"
-    )
+    rows = Address.objects.filter(network__in=[state.network.pk for state in states])
     found = defaultdict(list)
-    for row in sorted(rows, key=lambda row: (str(row.address), row.node.name if row.node else "", row.pk)):
+    for row in sorted(rows.select_related("allocation__node"), key=_as_text):
         found[row.network_id].append(row)
     return found
 
 
-def _network_branch(state: NetworkState, addresses: Iterable[Allocation]) -> Branch:
+def _as_text(row: Address) -> tuple[str, str, int]:
+    node = row.allocation.node
+    return str(row.address), node.name if node else "", row.pk
+
+
+def _network_branch(state: NetworkState, addresses: Iterable[Address]) -> Branch:
     network = state.network
     cells = (
         network.name,
@@ -282,10 +285,11 @@ def _foreign_json(one: ForeignNetwork) -> dict[str, Any]:
     }
 
 
-def _address_cells(row: Allocation) -> tuple[str, ...]:
+def _address_cells(row: Address) -> tuple[str, ...]:
     """A lease names its container where a service names its resource."""
-    holder = row.resource or f"{row.container[:CONTAINER]} {row.interface}".strip() or row.state
-    return (str(row.address), row.node.name if row.node else "-", row.service or "-", holder)
+    held = row.allocation
+    holder = held.resource or f"{held.container[:CONTAINER]} {held.interface}".strip() or held.state
+    return (str(row.address), held.node.name if held.node else "-", held.service or "-", holder)
 
 
 def _matrices(states: Iterable[NetworkState]) -> Iterator[tuple[str, str]]:
@@ -331,7 +335,7 @@ def _sentence(trouble: troubles.Trouble) -> str:
 
 
 def _status_json(
-    states: Iterable[NetworkState], addresses: dict[int, list[Allocation]] | None
+    states: Iterable[NetworkState], addresses: dict[int, list[Address]] | None
 ) -> list[dict[str, Any]]:
     """Names and forms as in the REST API; sizes are texts, as those of IPv6 exceed 64 bits."""
     shown = []
@@ -357,7 +361,7 @@ def _status_json(
             ],
         }
         if addresses is not None:
-            entry["allocations"] = [_allocation_json(row) for row in addresses.get(network.pk, ())]
+            entry["allocations"] = [_address_json(row) for row in addresses.get(network.pk, ())]
             entry["pairs"] = [
                 asdict(pair) for pair in pairs.of_network(network, [member.node for member in state.nodes])
             ]
@@ -365,16 +369,17 @@ def _status_json(
     return shown
 
 
-def _allocation_json(row: Allocation) -> dict[str, Any]:
+def _address_json(row: Address) -> dict[str, Any]:
+    held = row.allocation
     return {
         "address": str(row.address),
-        "node": row.node.name if row.node else None,
-        "service": row.service,
-        "resource": row.resource,
-        "container": row.container,
-        "interface": row.interface,
-        "state": row.state,
-        "learnt": row.learnt,
+        "node": held.node.name if held.node else None,
+        "service": held.service,
+        "resource": held.resource,
+        "container": held.container,
+        "interface": held.interface,
+        "state": held.state,
+        "learnt": held.learnt,
     }
 
 
