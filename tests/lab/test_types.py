@@ -37,7 +37,7 @@ def test_containers_are_attached_by_any_plugin_that_a_template_names(
         what="leases of the plugin's store are reported",
         within=CONVERGED_WITHIN,
     )
-    assert shown[0]["address"] == "10.13.0.2"
+    assert shown[0]["addresses"] == ["10.13.0.2"]
 
 
 def test_a_change_of_the_template_changes_the_file_and_a_withdrawn_one_takes_it_away(
