@@ -13,6 +13,10 @@ SMALLEST_SEGMENT = 4
 """host-local refuses a range of fewer addresses."""
 
 
+OWN_ADDRESSES = {4: 3, 6: 2}
+"""Of a segment no container gets: network and bridge, in IPv4 also broadcast."""
+
+
 def parse(text: str) -> IPNetwork:
     """A CIDR exactly as declared; ValueError with the reason (host bits, no prefix, no CIDR)."""
     address, slash, prefix = text.partition("/")
@@ -65,6 +69,18 @@ def segment(cidr: IPNetwork, prefix: int, slot: int) -> IPNetwork:
 def first_address(cidr: IPNetwork) -> IPAddress:
     """The bridge's address: the first one after the network address, in both families."""
     return IPAddress(cidr.first + 1, cidr.version) if cidr.size > 1 else IPAddress(cidr.first, cidr.version)
+
+
+def room(cidr: IPNetwork) -> int:
+    """How many addresses of a segment containers can have."""
+    return max(int(cidr.size) - OWN_ADDRESSES[cidr.version], 0)
+
+
+def not_for_containers(cidr: IPNetwork) -> dict[IPAddress, str]:
+    """The addresses of a segment that nobody else can have, and what they are."""
+    found = {IPAddress(cidr.last, cidr.version): "the broadcast address"} if cidr.version == 4 else {}
+    found[IPAddress(cidr.first, cidr.version)] = "the address of the network itself"
+    return found | {first_address(cidr): "the bridge's address, the gateway of every container"}
 
 
 def longest_prefix_that_fits(count: int, prefix: int) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from django.db import transaction
 
 from netadmin.problems import Conflict, Fault, Problem, StaleVersion
-from networks import addressing, desired, holders, rules, segments
+from networks import addressing, desired, holders, homes, rules, segments
 from networks.declaration import OVERRIDES, Declaration, EveryNode
 from networks.lookups import the_network
 from networks.models import BUILT_IN, DEFAULT_RANGES, Network, Segment, Type
@@ -109,6 +109,7 @@ def change(
         return network
     if not force:
         _refuse_to_take_away(network, grounds, before, after)
+    homes.drop_outside(network)
     network.version += 1
     network.save(update_fields=["version"])
     events.record(by, "changed", "network", name, before=before, after=after)
@@ -213,6 +214,7 @@ def _settle(network: Network, wanted: Declaration, cluster: Cluster) -> None:
     _save_overridden(network, [row for row in overridden if row.node and row.node.name in wanted.per_node])
     segments.release_outside(network)
     segments.assign(network)
+    homes.settle(network)
 
 
 def _plugins(scope: Iterable[Node]) -> dict[str, list[str]]:

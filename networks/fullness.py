@@ -14,8 +14,6 @@ from networks import addressing
 from networks.models import Address, Learnt, Network, Segment
 from nodes.models import Node
 
-OWN_ADDRESSES = {4: 3, 6: 2}
-"""Of a segment no container gets: network and bridge, in IPv4 also broadcast."""
 NEARLY = 0.9
 """From this share on a segment is worth a warning."""
 IPV4 = Q(address__range=(IPAddress("0.0.0.0"), IPAddress("255.255.255.255")))
@@ -42,7 +40,7 @@ class Fullness:
     @property
     def room(self) -> int:
         """How many containers can have an address."""
-        return room(self.cidr)
+        return addressing.room(self.cidr)
 
     @property
     def full(self) -> bool:
@@ -51,11 +49,6 @@ class Fullness:
     @property
     def nearly_full(self) -> bool:
         return self.leases > 0 and self.leases >= NEARLY * self.room
-
-
-def room(cidr: IPNetwork) -> int:
-    """How many addresses of a segment containers can have."""
-    return max(int(cidr.size) - OWN_ADDRESSES[cidr.version], 0)
 
 
 def counted(held: QuerySet[Address] | None = None) -> Counts:
@@ -74,7 +67,7 @@ def of(network: Network, node: Node, segment: Segment | None, counts: Counts) ->
     """What a node has of a network, one part per family."""
     return tuple(
         Fullness(network, node, cidr, counts[network.pk, node.pk, cidr.version])
-        for cidr in parts(network, segment)
+        for cidr in network.part(segment)
     )
 
 
@@ -91,11 +84,3 @@ def wherever_leases_are() -> list[Fullness]:
         for network, node in in_order
         for part in of(networks[network], nodes[node], segments.get((network, node)), counts)
     ]
-
-
-def parts(network: Network, segment: Segment | None) -> list[IPNetwork]:
-    """What a node has of a network: one CIDR per family."""
-    if network.is_segmented:
-        return segment.cidrs if segment else []
-    own = segment.own_range if segment else ""
-    return [IPNetwork(text) for text in own.split()] if own else network.cidrs

@@ -6,15 +6,19 @@ A node's ground is what its containers stand on: type, bridge and range. A node 
 another one afterwards, or that has none any more, takes the addresses of its containers with it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from django.db.models import Q, QuerySet
+from netaddr import IPAddress
 
 from netadmin.problems import Fault, InUse
-from networks.models import OWN_RANGES, Address, Network
+from networks.models import OWN_RANGES, Address, Allocation, Network, State
 
 NAMED = 3
 """How many holders a refusal names."""
+CONTAINER = 12
+"""Characters of a container id that are shown, as Docker does."""
+BATCH = 500
 
 Ground = tuple[str, str, str]
 Grounds = Mapping[int, Ground]
@@ -39,8 +43,19 @@ def losers(network: Network, before: Grounds, after: Grounds) -> "QuerySet[Addre
     """The addresses that would be taken from those who hold them."""
     moved = [pk for pk, ground in before.items() if after.get(pk) != ground]
     if not moved:
-        return network.addresses.none()
+        return outside(network)
     return network.addresses.filter(Q(allocation__node__in=moved) | Q(allocation__node=None))
+
+
+def outside(network: Network) -> "QuerySet[Address]":
+    """Reservations that no part of a routed_bridge can have any more."""
+    rows = network.addresses.filter(allocation__state=State.RESERVED)
+    if not network.is_segmented:
+        return rows.none()
+    for cidr in network.cidrs:
+        first, last = IPAddress(cidr.first, cidr.version), IPAddress(cidr.last, cidr.version)
+        rows = rows.exclude(address__range=(first, last))
+    return rows
 
 
 def refuse(addresses: "QuerySet[Address]", consequence: str, where: str = "") -> None:
@@ -48,19 +63,41 @@ def refuse(addresses: "QuerySet[Address]", consequence: str, where: str = "") ->
     count = addresses.count()
     if not count:
         return
-    holders = ", ".join(map(_holder, addresses.select_related("allocation__node")[:NAMED]))
-    more = f" and {count - NAMED} more" if count > NAMED else ""
     raise InUse(
         Fault(
             "force",
             "false",
-            f"{count} addresses are in use{where}: {holders}{more}; {consequence}",
+            f"{count} addresses are in use{where}: {some(addresses, count)}; {consequence}",
             "Release them, or force it",
         )
     )
 
 
+def some(addresses: "QuerySet[Address]", count: int) -> str:
+    """Some of the holders by name, and how many more there are."""
+    holders = ", ".join(map(_holder, addresses.select_related("allocation__node")[:NAMED]))
+    return holders + (f" and {count - NAMED} more" if count > NAMED else "")
+
+
+def of_addresses(network: Network, addresses: Sequence[IPAddress]) -> dict[tuple[IPAddress, int], Address]:
+    """Who has these addresses, by address and locality."""
+    rows = network.addresses.select_related("allocation__node").order_by()
+    return {
+        (row.address, row.locality): row
+        for start in range(0, len(addresses), BATCH)
+        for row in rows.filter(address__in=addresses[start : start + BATCH])
+    }
+
+
+def described(held: Allocation) -> str:
+    """Who it is, as a sentence names it: a service, a container, or what a reservation is for."""
+    name = held.service or held.container[:CONTAINER]
+    if held.state == State.RESERVED:
+        what = f"reserved for {name or held.hostname or held.comment}".removesuffix(" for ")
+    else:
+        what = f"{held.state} {name}".strip() if held.state == State.LOST else name or str(held.state)
+    return f"{what} on {held.node.name}" if held.node else what
+
+
 def _holder(row: Address) -> str:
-    held = row.allocation
-    where = f" on {held.node.name}" if held.node else ""
-    return f"{row.address} ({held.service or held.container[:12] or held.state}{where})"
+    return f"{row.address} ({described(row.allocation)})"

@@ -11,10 +11,10 @@ from django.db import transaction
 from django.db.models import F, Max, Q, QuerySet
 
 from netadmin.problems import Conflict, Fault, Problem
-from networks import desired, holders, rules, segments
+from networks import desired, holders, homes, rules, segments
 from networks.declare import require_version
 from networks.lookups import the_node
-from networks.models import Address, Network, Type
+from networks.models import Address, Network, State, Type
 from nodes import brokeraccess, events, wakeup
 from nodes.models import Cluster, Node, Report
 
@@ -76,7 +76,8 @@ def change(name: str, *, by: str, expected: int | None = None, **fields: Any) ->
 
 @transaction.atomic
 def remove(name: str, *, by: str, expected: int | None = None, force: bool = False) -> None:
-    """Remove a node: peers drop its routes, its segments are free again (and reused last).
+    """Remove a node: peers drop its routes, its segments are free again (and reused last). What is
+    reserved in them stays so.
 
     If it is alive it learns from the control plane that it is gone and cleans up.
     """
@@ -85,13 +86,17 @@ def remove(name: str, *, by: str, expected: int | None = None, force: bool = Fal
     require_version(node.version, expected)
     if not force:
         holders.refuse(
-            Address.objects.filter(allocation__node=node),
+            Address.objects.filter(allocation__node=node).exclude(
+                allocation__state=State.RESERVED, network__type=Type.ROUTED_BRIDGE
+            ),
             "they would lose their networks",
             where=f" on {name}",
         )
     touched = list(_of_node(node))
     before = describe(node)
     segments.release(segments.of_node(node))
+    for network in touched:
+        homes.settle(network)
     node.delete()
     events.record(by, "removed", "node", name, before=before)
     brokeraccess.revoke_on_commit(name)
@@ -173,4 +178,5 @@ def _follow(touched: Any) -> None:
     networks = list(touched.distinct())
     for network in networks:
         segments.assign(network)
+        homes.settle(network)
     wakeup.wake_on_commit(other.name for other in desired.publish(networks))

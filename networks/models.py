@@ -95,6 +95,9 @@ class Network(models.Model):
     created = models.DateTimeField(auto_now_add=True)
     changed = models.DateTimeField(auto_now=True)
 
+    turn = models.PositiveBigIntegerField(
+        default=0, editable=False, help_text="Node (key) whose part gave the last address for any node."
+    )
     # The part of the desired state that all its nodes share, rendered once per change.
     peers_digest = models.CharField(max_length=64, blank=True, editable=False)
     peers_body = models.TextField(blank=True, editable=False)
@@ -162,6 +165,17 @@ class Network(models.Model):
             addressing.prefix_for(self.ips_per_node, addressing.bits(cidr)) for cidr in cidrs
         ]
         return addressing.Grid(tuple(cidrs), tuple(prefixes))
+
+    def locality(self, node: Node | None) -> int:
+        """The address space of an address (``Address.locality``): a local bridge has one per node."""
+        return 0 if self.is_segmented or node is None else node.pk
+
+    def part(self, segment: "Segment | None") -> list[IPNetwork]:
+        """What a node with this segment has of it: one CIDR per family."""
+        if self.is_segmented:
+            return segment.cidrs if segment else []
+        own = segment.own_range if segment else ""
+        return [IPNetwork(text) for text in own.split()] if own else self.cidrs
 
     def scope(self) -> "models.QuerySet[Node]":
         """The nodes that are to have it, in cluster order."""
@@ -232,7 +246,9 @@ class Allocation(models.Model):
     )
     network = models.ForeignKey(Network, models.CASCADE, related_name="allocations")
     node = models.ForeignKey(Node, models.CASCADE, null=True, blank=True, related_name="allocations")
-    service = models.CharField(max_length=255, blank=True, help_text="NS/svc/NAME.")
+    service = models.CharField(
+        max_length=255, blank=True, help_text="NS/svc/NAME; of a reservation any text."
+    )
     resource = models.CharField(max_length=63, blank=True, help_text="For instance ip#0.")
     netns = models.CharField(
         max_length=255, blank=True, help_text="Of which container; empty: the service's own namespace."
@@ -268,7 +284,7 @@ class Allocation(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["node", "service", "resource"],
-                condition=~models.Q(service=""),
+                condition=~models.Q(service="") & ~models.Q(resource=""),
                 name="one_allocation_per_resource",
             )
         ]
@@ -298,6 +314,23 @@ class Address(models.Model):
 
     def __str__(self) -> str:
         return f"{self.address} of {self.network}"
+
+
+class Pointer(models.Model):
+    """The address of a node's part of a network that was reserved last: the next one is looked for below."""
+
+    network = models.ForeignKey(Network, models.CASCADE, related_name="+")
+    node = models.ForeignKey(Node, models.CASCADE, related_name="+")
+    family = models.PositiveSmallIntegerField(help_text="4 or 6.")
+    address = AddressField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["network", "node", "family"], name="one_pointer_per_part")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.address} of {self.network} on {self.node}"
 
 
 class HostPort(models.Model):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from netaddr import IPNetwork
 
-from networks import addressing, fullness, holders
+from networks import addressing, holders
 from networks.models import Network
 from nodes.models import Node
 
@@ -57,7 +57,7 @@ class Preview:
     @property
     def room(self) -> int:
         """Containers per node, in the family that holds fewer."""
-        return min(map(fullness.room, self.cidrs), default=0)
+        return min(map(addressing.room, self.cidrs), default=0)
 
     @property
     def slots(self) -> int:
@@ -80,4 +80,4 @@ def of(verb: Callable[[], Network]) -> Preview:
 
 def _parts(network: Network) -> dict[Node, tuple[IPNetwork, ...]]:
     segments = {segment.node_id: segment for segment in network.segments.exclude(node=None)}
-    return {node: tuple(fullness.parts(network, segments.get(node.pk))) for node in network.scope()}
+    return {node: tuple(network.part(segments.get(node.pk))) for node in network.scope()}

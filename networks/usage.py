@@ -100,9 +100,7 @@ def _add(node: Node, networks: Mapping[int, Network], new: Held) -> None:
     Allocation.objects.bulk_create(rows, batch_size=500)
     Address.objects.bulk_create(
         [
-            Address(
-                network=row.network, allocation=row, address=address, locality=locality(row.network, node)
-            )
+            Address(network=row.network, allocation=row, address=address, locality=row.network.locality(node))
             for row in rows
             for address in sorted(new[_holder_of(row)])
         ],
@@ -124,8 +122,3 @@ def _holder(lease: Lease) -> tuple[str, str]:
 
 def _names(networks: QuerySet[Network]) -> dict[str, int]:
     return dict(networks.values_list("name", "pk"))
-
-
-def locality(network: Network, node: Node | None) -> int:
-    """The address space of an address: a local bridge has one per node."""
-    return 0 if network.is_segmented or node is None else node.pk

@@ -1,5 +1,5 @@
-"""Wake-ups: a Celery task that tells a node "look again", or "you are asked". Carries no state, waits
-for nobody."""
+"""Wake-ups: a Celery task that tells a node "look again", "you are asked", or "hold something else".
+Carries no state, waits for nobody."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -22,6 +22,12 @@ def question_on_commit(nodes: Iterable[str]) -> None:
         broker.on_commit(tell_of_questions, names)
 
 
+def holdings_on_commit(nodes: Iterable[str]) -> None:
+    """Tell these nodes that they must hold something else, once it is committed."""
+    if names := tuple(sorted(set(nodes))):
+        broker.on_commit(tell_of_holdings, names)
+
+
 def wake_up(names: Sequence[str]) -> None:
     """Publish one message per node; what is still in a queue is replaced, so the queue of a
     node that is away never holds more than one. Raises kombu's OperationalError."""
@@ -36,6 +42,12 @@ def tell_of_questions(names: Sequence[str]) -> None:
     lost for a wake-up is not missed, as the node then hears of it with its document."""
     with broker.app.connection_for_write() as connection:
         _publish(broker.QUESTIONS, names, connection)
+
+
+def tell_of_holdings(names: Sequence[str]) -> None:
+    """The same as of questions."""
+    with broker.app.connection_for_write() as connection:
+        _publish(broker.HOLDINGS, names, connection)
 
 
 def _publish(task: str, names: Sequence[str], connection: Any) -> None:

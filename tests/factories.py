@@ -79,9 +79,7 @@ def an_allocation(
         learnt=Learnt.REQUEST,
     )
     for text in address.split():
-        held.addresses.create(
-            network=network, address=IPAddress(text), locality=usage.locality(network, node)
-        )
+        held.addresses.create(network=network, address=IPAddress(text), locality=network.locality(node))
     return held
 
 

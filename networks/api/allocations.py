@@ -10,6 +10,12 @@ from rest_framework import generics, serializers
 from netadmin.problems import Fault, Problem
 from networks.models import Address, Allocation
 
+PLAIN = (
+    "service", "resource", "netns", "interface", "wanted", "expose", "hostname", "dns_name_suffix", "comment",
+    "state", "healthy", "why", "remedy", "container", "mac", "learnt", "since",
+)  # fmt: skip
+"""Fields that are shown as the columns are."""
+
 
 class AllocationSerializer(serializers.ModelSerializer[Allocation]):
     """What one holder has of a network."""
@@ -20,14 +26,21 @@ class AllocationSerializer(serializers.ModelSerializer[Allocation]):
 
     class Meta:
         model = Allocation
-        fields = [
-            "id", "addresses", "network", "node", "service", "resource", "netns", "interface", "wanted",
-            "expose", "hostname", "dns_name_suffix", "comment", "state", "healthy", "why", "remedy",
-            "container", "mac", "learnt", "since",
-        ]  # fmt: skip
+        fields = ["id", "addresses", "network", "node", *PLAIN]
 
     def get_addresses(self, row: Allocation) -> list[str]:
         return [str(held.address) for held in row.addresses.all()]
+
+
+def reserved(row: Allocation, address: IPAddress) -> dict[str, Any]:
+    """A new reservation as the serializer would show it, at a tenth of the cost: there may be thousands."""
+    return {
+        "id": row.pk,
+        "addresses": [str(address)],
+        "network": row.network.name,
+        "node": row.node.name if row.node else None,
+        **{name: getattr(row, name) for name in PLAIN},
+    }
 
 
 class AllocationFilter(filters.FilterSet):  # type: ignore[misc]

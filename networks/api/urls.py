@@ -5,6 +5,7 @@ from rest_framework.routers import SimpleRouter
 
 from netadmin.rest import NAME
 from networks.api.allocations import AllocationsView
+from networks.api.available import AvailableView, ReleaseView
 from networks.api.cluster import ClusterView
 from networks.api.explain import ExplainView
 from networks.api.foreign import ForeignNetworksView
@@ -27,5 +28,7 @@ urlpatterns = [
     re_path(rf"^nodes/(?P<name>{NAME})/desired/$", DesiredView.as_view()),
     re_path(rf"^nodes/(?P<name>{NAME})/report/$", ReportView.as_view()),
     re_path(rf"^networks/(?P<name>{NAME})/probes/$", ProbesView.as_view()),
+    re_path(rf"^networks/(?P<name>{NAME})/available-ips/$", AvailableView.as_view()),
+    re_path(rf"^networks/(?P<name>{NAME})/release-ips/$", ReleaseView.as_view()),
     *router.urls,
 ]

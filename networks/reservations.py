@@ -1,0 +1,218 @@
+"""Addresses that are kept for what we do not start: reserve, release, and what a node holds of them.
+
+    Wish -> Choice -> rows, pointers, event -> holdings of the nodes -> the leases that their workers hold
+
+A reservation is an allocation with one address. The worker of the node in whose part it lies holds a
+lease for it in the IPAM store, so that no plugin hands it out. Each verb is one transaction under the
+cluster's lock.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from django.db import transaction
+from netaddr import IPAddress, IPSet
+
+from netadmin.problems import Conflict, Fault, Missing, Problem
+from networks import conflist, holders, wishes
+from networks.choosing import Choice, Chosen
+from networks.lookups import the_network, the_node
+from networks.models import Address, Allocation, Learnt, Network, State, Type
+from networks.wishes import Wish
+from nodes import events, holdings
+from nodes.models import Cluster, Node
+from workers import holdings as wire
+
+NAMED = 3
+"""How many rows a refusal names."""
+BATCH = 500
+
+
+@transaction.atomic
+def reserve(network: str, wanted: Sequence[Wish], *, by: str) -> list[tuple[Allocation, IPAddress]]:
+    """Keep addresses: all that are wished for, or none.
+
+    Raises Problem for what cannot be, Conflict for what somebody has, or when there is no room.
+    """
+    wishes.judge(wanted)
+    Cluster.locked()
+    declared = _reservable(network)
+    choice = choose(declared, wanted)
+    choice.remember()
+    rows = _save(declared, choice.chosen)
+    after = {"addresses": _brief([one.address for one in choice.chosen]), **wanted[0].said}
+    events.record(by, "reserved", "network", network, after=after)
+    return [(row, one.address) for row, one in zip(rows, choice.chosen, strict=True)]
+
+
+@transaction.atomic
+def available(network: str, wish: Wish) -> list[Chosen]:
+    """What the wish would get now; nothing is kept. As many as there are, at most ``wish.count``."""
+    declared = _reservable(network)
+    choice = Choice(declared)
+    try:
+        choice.any(wish)
+    except Conflict:
+        if not choice.chosen:
+            return []
+    return choice.chosen
+
+
+def choose(network: Network, wanted: Sequence[Wish]) -> Choice:
+    """Named addresses first, so that a wish for any does not take one of them."""
+    choice = Choice(network)
+    choice.named(wanted)
+    for place, wish in enumerate(wanted):
+        if wish.address is None:
+            with wishes.placed(wanted, place):
+                choice.any(wish, place)
+    choice.chosen.sort(key=lambda one: one.place)
+    return choice
+
+
+@transaction.atomic
+def release(keys: Sequence[int], *, network: str | None = None, by: str) -> None:
+    """Give reservations back, all or none; of this network, if one is named. Raises Missing, or Conflict
+    for what is no reservation."""
+    Cluster.locked()
+    rows = [row for row in _rows(keys) if network in (None, row.network.name)]
+    if missing := set(keys) - {row.pk for row in rows}:
+        of = f" of {network}" if network else ""
+        remedy = "List them: GET /api/v1/allocations/?state=reserved"
+        raise Missing(Fault("id", str(min(missing)), f"is no allocation{of}", remedy))
+    _release(rows, by)
+
+
+@transaction.atomic
+def release_addresses(network: str, addresses: Sequence[IPAddress], *, node: str = "", by: str) -> None:
+    """The same, by their addresses; ``node`` says which one is meant of a network with local ranges."""
+    Cluster.locked()
+    declared = the_network(network, Network.objects.defer("peers_body"))
+    held = holders.of_addresses(declared, addresses)
+    if node:
+        mine = the_node(node).pk
+        held = {key: row for key, row in held.items() if row.allocation.node_id == mine}
+    for address in addresses:
+        found = [row for (held_address, _), row in held.items() if held_address == address]
+        if not found:
+            where = f"{network} on {node}" if node else network
+            remedy = f"List them: manage.py net ip ls --network {network}"
+            raise Missing(Fault("address", str(address), f"nobody has it in {where}", remedy))
+        if len(found) > 1:
+            where = ", ".join(row.allocation.node.name for row in found if row.allocation.node)
+            raise Problem(Fault("node", "", f"is missing: {address} is in use on {where}", "Say which one"))
+    _release([row.allocation for row in held.values()], by)
+
+
+def of_node(node: Node) -> tuple[wire.Reservation, ...]:
+    """What a node must hold of reservations; one query."""
+    rows = Address.objects.filter(allocation__node=node, allocation__state=State.RESERVED).order_by()
+    found = rows.values_list("allocation__uuid", "network__name", "address")
+    return tuple(wire.Reservation(uuid.hex, network, str(address)) for uuid, network, address in found)
+
+
+def take_in(node: Node, declined: Iterable[wire.Declined]) -> None:
+    """What a node says of its reservations: those whose address somebody has say so, the others are held.
+
+    Under the cluster's lock, as all that changes allocations.
+    """
+    holder = {said.id: said.holder for said in declined}
+    mine = Allocation.objects.filter(node=node, state=State.RESERVED)
+    for row in mine.filter(healthy=False):
+        if row.uuid.hex not in holder:
+            Allocation.objects.filter(pk=row.pk).update(healthy=True, why="", remedy="")
+    for row in mine.filter(uuid__in=list(holder)).select_related("network").prefetch_related("addresses"):
+        why = f"{holder[row.uuid.hex][:200] or 'somebody without a name'} has it on {node.name}"
+        if row.why != why:
+            _decline(row, node, why)
+
+
+def _decline(row: Allocation, node: Node, why: str) -> None:
+    remedy = "It is kept as soon as that is gone; or release it, and reserve another one"
+    Allocation.objects.filter(pk=row.pk).update(healthy=False, why=why, remedy=remedy)
+    after = {"addresses": _brief([held.address for held in row.addresses.all()]), "why": why}
+    events.record(f"node {node.name}", "declined", "network", row.network.name, after=after)
+
+
+def _reservable(name: str) -> Network:
+    """The network; raises Problem when its addresses are not handed out of a lease store of ours."""
+    network = the_network(name, Network.objects.defer("peers_body"))
+    why, remedy = "", "Declare a network of type routed_bridge, or bridge"
+    if network.is_off or not network.network:
+        why, remedy = "has no range, so it has no addresses to keep", "Declare its range first"
+    elif network.type == Type.WEAVE:
+        why = "is of type weave: weave hands its addresses out itself, and would hand out those that are kept"
+    elif network.type == Type.LOOPBACK:
+        why = "is of type loopback: it has one address, which every container has"
+    elif network.type == Type.CNI and not _in_our_store(network):
+        why = 'has a template without host-local and "dataDir": "{{store}}", so another store has its leases'
+        remedy = "Give its template such an ipam"
+    if why:
+        raise Problem(Fault("network", name, why, remedy))
+    return network
+
+
+def _in_our_store(network: Network) -> bool:
+    return "host-local" in conflist.programs(network.template) and "{{store}}" in network.template
+
+
+def _save(network: Network, chosen: Sequence[Chosen]) -> list[Allocation]:
+    """The nodes' rows first, then the addresses in order: reports lock in this order too."""
+    versions = holdings.changed({one.node.pk for one in chosen if one.node})
+    rows = [
+        Allocation(
+            network=network,
+            node=one.node,
+            service=one.wish.service,
+            hostname=one.wish.hostname,
+            comment=one.wish.comment,
+            wanted=[str(one.address)] if one.wish.address else [],
+            state=State.RESERVED,
+            learnt=Learnt.REQUEST,
+            version=versions[one.node.pk] if one.node else 0,
+        )
+        for one in chosen
+    ]
+    Allocation.objects.bulk_create(rows)
+    held = [
+        Address(network=network, allocation=row, address=one.address, locality=network.locality(one.node))
+        for row, one in zip(rows, chosen, strict=True)
+    ]
+    Address.objects.bulk_create(sorted(held, key=lambda address: (address.address, address.locality)))
+    return rows
+
+
+def _rows(keys: Sequence[int]) -> list[Allocation]:
+    rows = Allocation.objects.select_related("network", "node").defer("network__peers_body")
+    return [
+        row for start in range(0, len(keys), BATCH) for row in rows.filter(pk__in=keys[start : start + BATCH])
+    ]
+
+
+def _release(rows: Sequence[Allocation], by: str) -> None:
+    """Raises Conflict for what is no reservation."""
+    if others := [row for row in rows if row.state != State.RESERVED]:
+        raise Conflict(*map(_no_reservation, others[:NAMED]))
+    keys = [row.pk for row in rows]
+    gone: dict[str, list[IPAddress]] = {}
+    for start in range(0, len(keys), BATCH):
+        batch = Address.objects.filter(allocation__in=keys[start : start + BATCH])
+        for name, address in batch.values_list("network__name", "address"):
+            gone.setdefault(name, []).append(address)
+        Allocation.objects.filter(pk__in=keys[start : start + BATCH]).delete()
+    holdings.changed({row.node_id for row in rows if row.node_id})
+    for name, addresses in gone.items():
+        events.record(by, "released", "network", name, before={"addresses": _brief(addresses)})
+
+
+def _no_reservation(row: Allocation) -> Fault:
+    remedy = "Stop what uses it; a service gives it back when its allocation is deleted"
+    return Fault("id", str(row.pk), f"is no reservation: {holders.described(row)}", remedy)
+
+
+def _brief(addresses: Iterable[IPAddress]) -> list[str]:
+    """Ranges, as ``10.11.7.250-10.11.7.254``."""
+    found = []
+    for span in IPSet(addresses).iter_ipranges():
+        first, last = IPAddress(span.first, span.version), IPAddress(span.last, span.version)
+        found.append(str(first) if first == last else f"{first}-{last}")
+    return found
