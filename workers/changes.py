@@ -40,8 +40,9 @@ class Objects(Collection[Owned]):
     def __init__(self, few: Iterable[Owned], *many: Mapping[Hashable, Owned]) -> None:
         self.few = {one.key: one for one in few}
         self.many = many
-        self.by_key: dict[Hashable, Owned] = dict(self.few)
-        for part in many:
+        # Into an empty dictionary thousands of keys are copied in one piece.
+        self.by_key: dict[Hashable, Owned] = {}
+        for part in (*many, self.few):
             self.by_key.update(part)
 
     def __contains__(self, one: object) -> bool:

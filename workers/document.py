@@ -13,8 +13,9 @@ version covers the head, the head covers the peer lists by their digests: a docu
 that was cut, mixed or altered on its way is refused, never half believed.
 
 Canonical JSON: keys sorted, no white space, ASCII. The reader takes the digests over the bytes
-as they came, and reads a peer whose bytes it knows no second time: with thousands of peers
-most of a new document is what the last one was.
+as they came. What a peer list has in common with the last one at both ends is not taken apart
+again, and a peer whose bytes are known is not read again: with thousands of peers most of a new
+document is what the last one was.
 """
 
 import hashlib
@@ -63,6 +64,8 @@ quotes is a number."""
 PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 
 
+BETWEEN = b"},{"
+"""Two peers of a list."""
 KNOWN_PEERS = 1 << 15
 """How many peers are remembered by their bytes."""
 
@@ -191,11 +194,49 @@ def _peer_lists(keys: list[str], lists: bytes) -> dict[str, tuple[Peer, ...]]:
     return found
 
 
+class _Listed(NamedTuple):
+    """A peer list that was read."""
+
+    inside: bytes
+    """What it was read from, without the outermost brackets and braces."""
+    peers: tuple[Peer, ...]
+
+
+_last = _Listed(b"", ())
+
+
 def _peers(key: str, listed: bytes) -> tuple[Peer, ...]:
+    global _last
     if digest(listed) != key:
         raise DocumentError("a peer list does not match its digest; fetch the document again")
-    inside = listed[2:-2]
-    return tuple(map(_peer, inside.split(b"},{"))) if inside else ()
+    _last = _followed(_last, listed[2:-2])
+    return _last.peers
+
+
+def _followed(last: _Listed, inside: bytes) -> _Listed:
+    """The list of these bytes, with the peers of the last one where both are alike."""
+    before = last.inside.rfind(BETWEEN, 0, _alike(last.inside, inside))
+    first = last.inside.count(BETWEEN, 0, before) + 1 if before >= 0 else 0
+    begin = before + len(BETWEEN) if before >= 0 else 0
+    same = _alike(last.inside[:begin:-1], inside[:begin:-1])
+    after = last.inside.find(BETWEEN, max(len(last.inside) - same, begin))
+    rest = len(last.inside) - after if after >= 0 else 0
+    behind = last.peers[-last.inside.count(BETWEEN, after) :] if after >= 0 else ()
+    between = inside[begin : len(inside) - rest]
+    middle = map(_peer, between.split(BETWEEN)) if between else ()
+    return _Listed(inside, (*last.peers[:first], *middle, *behind))
+
+
+def _alike(one: bytes, other: bytes) -> int:
+    """How many bytes at the beginning are the same; found by halving, in a few comparisons of memory."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 @lru_cache(maxsize=KNOWN_PEERS)

@@ -9,6 +9,7 @@ next to nothing; those of others are only looked for where a wanted one is missi
 import errno
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import filterfalse
 
 from workers import networkd
 from workers.changes import Foreign, Objects, Owned
@@ -197,7 +198,7 @@ def _routes_in_the_way(
     missing = [
         one
         for part in desired.many
-        for key in part.keys() - present.keys()
+        for key in filterfalse(present.__contains__, part)
         if isinstance(one := part[key], Route)
     ]
     four = [route for route in missing if family(route.dst) == INET]

@@ -12,7 +12,7 @@ reported, not what follows from it. Pure: no I/O.
 """
 
 from collections.abc import Hashable, Iterable
-from itertools import compress
+from itertools import compress, filterfalse
 from operator import is_not
 
 from workers.changes import Change, Objects, Owned, Plan, Verb
@@ -95,8 +95,7 @@ def _made(one: Owned, there: Owned | None) -> Change | None:
 
 def _removals(wanted: ByKey, present: ByKey) -> list[Change]:
     """What lives on a removed device goes with it."""
-    keys = present.keys() - wanted.keys()
-    gone = {key: one for key, one in present.items() if key in keys} if keys else {}
+    gone = {key: present[key] for key in filterfalse(wanted.__contains__, present)}
     devices = {one.name for one in gone.values() if isinstance(one, DEVICES)}
     removals = [
         Change(Verb.REMOVE, one) for one in gone.values() if isinstance(one, Conf) or one.needs not in devices

@@ -21,6 +21,14 @@ def test_an_unchanged_peer_is_the_same_object() -> None:
     assert len(after.peers) == 4
 
 
+@given(lists=st.lists(st.lists(st.integers(min_value=1, max_value=9), unique=True), min_size=2, max_size=5))
+def test_whatever_came_before_a_list_is_read_as_it_stands(lists: list[list[int]]) -> None:
+    for numbers in lists:
+        peers = [documents.peer(number) for number in numbers]
+        (network,) = parse(documents.body({**documents.backend(), "peers": peers})).networks
+        assert [peer.node for peer in network.peers] == [f"n{number}" for number in numbers]
+
+
 @given(nodes=st.lists(NAMES.filter(lambda name: "},{" not in name), max_size=4))
 def test_whatever_stands_in_a_string_is_read_as_it_was_written(nodes: list[str]) -> None:
     peers = [{**documents.peer(2), "node": name} for name in nodes]

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.documents import bridge, cni, document, loopback, peer, peers, routed, routed6, settings
 from workers.changes import Owned
@@ -301,6 +303,29 @@ def test_it_reports_a_table_without_a_number_and_fills_the_others() -> None:
     objects, findings = wanted(document(routed(tables=("main", "blue", "77"))), host(), settings())
     assert [finding.subject for finding in findings] == ["routing table blue"]
     assert {one.table for one in objects if isinstance(one, Route)} == {254, 77}
+
+
+REACHABLE = [peer(number) for number in range(2, 6)]
+TUNNELLED = [peer(number, gateways=(f"10.9.0.{number}",)) for number in range(6, 8)]
+UNREACHABLE = [peer(number, addresses=("fd00:bb::1",), gateways=()) for number in range(8, 10)]
+
+
+@given(
+    before=st.lists(st.sampled_from(REACHABLE + TUNNELLED + UNREACHABLE), unique=True),
+    after=st.lists(st.sampled_from(REACHABLE + TUNNELLED + UNREACHABLE), unique=True),
+)
+def test_it_wants_the_same_whatever_it_wanted_before(before: list[Peer], after: list[Peer]) -> None:
+    def asked_of_it(network: DesiredNetwork) -> tuple[set[str], set[str], list[str]]:
+        objects, findings = wanted(document(network), host(), settings())
+        routes = {str(one) for one in objects if isinstance(one, Route)}
+        tunnels = {one.name for one in objects if isinstance(one, Tunnel)}
+        return routes, tunnels, [finding.subject for finding in findings]
+
+    asked_of_it(routed(peers=(peer(1), *before)))
+    followed = asked_of_it(routed(peers=(peer(1), *after)))
+    asked_of_it(routed(peers=(), tables=("77",)))
+    assert followed == asked_of_it(routed(peers=(peer(1), *after)))
+    assert len(followed[0]) + len(followed[2]) == len(after)
 
 
 def test_it_takes_the_narrowest_connected_subnet_that_is_up() -> None:

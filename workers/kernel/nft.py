@@ -42,6 +42,7 @@ class Nft:
         self._library.nft_ctx_buffer_error(self._context)
         self._library.nft_ctx_output_set_flags(self._context, STATELESS)
         self._generations = netlink.Generations()
+        self._listed: dict[str, tuple[int, str]] = {}
 
     def replace(self, table: str, text: str) -> None:
         """Put ``text``, the definition of ``table``, in the place of what is there; raises NftError."""
@@ -52,10 +53,12 @@ class Nft:
         self._run(f"delete table inet {table}\n")
 
     def listing(self, table: str) -> str:
-        """The table as nft writes it; empty when there is none."""
-        if f"table inet {table}\n" not in self._run("list tables inet\n"):
-            return ""
-        return self._run(f"list table inet {table}\n")
+        """The table as nft writes it; empty when there is none. Listed again only when a ruleset changed."""
+        generation = self.generation()
+        if self._listed.get(table, (-1, ""))[0] != generation:
+            there = f"table inet {table}\n" in self._run("list tables inet\n")
+            self._listed[table] = generation, self._run(f"list table inet {table}\n") if there else ""
+        return self._listed[table][1]
 
     def objects(self, command: str, kind: str) -> list[dict[str, Any]]:
         """What a list command shows of one kind (libnftables-json(5)); raises NftError."""

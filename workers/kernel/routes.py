@@ -13,9 +13,10 @@ added exclusively, and replaced only where the dump showed one of ours. IPv6 nee
 the two in any case: without, a second next hop joins silently.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import compress, count
+from operator import is_not
 from socket import inet_aton
 from struct import Struct, unpack_from
 from typing import NamedTuple
@@ -250,6 +251,7 @@ class Sight(NamedTuple):
 
     name: str
     """Of the network."""
+    node: str
     tunnel: str
     tunnel_mode: str
     subnets: tuple[str, ...]
@@ -267,6 +269,18 @@ class Reached(NamedTuple):
     hops: tuple[Hop, ...]
     routes: tuple[tuple[Hashable, Route], ...]
     findings: tuple[Finding, ...]
+    plain: bool
+    """Nothing but routes: no tunnel, no finding."""
+
+
+class Worked(NamedTuple):
+    """What was worked out for all peers of a network; never altered."""
+
+    sight: Sight
+    peers: tuple[Peer, ...]
+    reached: tuple[Reached, ...]
+    """In the order of ``peers``."""
+    routes: Routes
 
 
 @latest(lambda network, *_: network.name)
@@ -278,51 +292,73 @@ def _reach(
     connected: Connected,
     unknown: tuple[Finding, ...],
 ) -> Reach:
-    peers = _peers(network, node, protocol, tables, connected)
-    own = [_route(hop, table, protocol, network.name) for table in tables for hop in _own(network, table)]
-    routes: dict[Hashable, Route] = {route.key: route for route in own}
-    routes.update(chain.from_iterable([peer.routes for peer in peers]))
-    ways = {(hop.way.kind, hop.way.local): hop.way for peer in peers for hop in peer.hops if hop.way}
-    unreachable = [finding for peer in peers for finding in peer.findings]
-    return Reach(routes, tuple(ways.values()), (*unknown, *unreachable))
+    worked = _worked(network, node, protocol, tables, connected)
+    others = [peer for peer in worked.reached if not peer.plain]
+    ways = {(hop.way.kind, hop.way.local): hop.way for peer in others for hop in peer.hops if hop.way}
+    unreachable = [finding for peer in others for finding in peer.findings]
+    return Reach(worked.routes, tuple(ways.values()), (*unknown, *unreachable))
 
 
 @latest(lambda network, *_: network.name)
 def _hops(network: DesiredNetwork, node: str, connected: Connected) -> list[Hop]:
-    return [hop for peer in _peers(network, node, 0, (), connected) for hop in peer.hops]
+    worked = _worked(network, node, 0, (), connected)
+    return [hop for peer in worked.reached for hop in peer.hops]
 
 
-def _peers(
+_last: dict[tuple[str, int], Worked] = {}
+"""By network and protocol."""
+
+
+def _worked(
     network: DesiredNetwork, node: str, protocol: int, tables: tuple[int, ...], connected: Connected
-) -> list[Reached]:
-    """Of every peer; what is known of one that did not change is not worked out again."""
-    own = next((peer.addresses for peer in network.peers if peer.node == node), ())
-    how = (network.tunnel, network.tunnel_mode, network.subnets, own)
-    sight = Sight(network.name, *how, protocol, tables, connected)
-    known = _known(sight)
-    reached = [_known_or_reached(sight, peer, known) for peer in network.peers if peer.node != node]
-    known.clear()
-    known.update((one.peer.node, one) for one in reached)
-    return reached
+) -> Worked:
+    """As it was the last time, but for the peers that are others now: with thousands, one or two are."""
+    ends = next((peer.addresses for peer in network.peers if peer.node == node), ())
+    how = (network.tunnel, network.tunnel_mode, network.subnets, ends)
+    sight = Sight(network.name, node, *how, protocol, tables, connected)
+    last = _last.get((network.name, protocol))
+    if last is None or last.sight != sight:
+        own = [_route(hop, table, protocol, network.name) for table in tables for hop in _own(network, table)]
+        last = Worked(sight, (), (), {route.key: route for route in own})
+    _last[network.name, protocol] = worked = _followed(last, network.peers)
+    return worked
 
 
-def _known_or_reached(sight: Sight, peer: Peer, known: Mapping[str, Reached]) -> Reached:
-    held = known.get(peer.node)
-    return held if held and held.peer == peer else _reached(sight, peer)
+def _followed(last: Worked, peers: tuple[Peer, ...]) -> Worked:
+    """``last`` for these peers.
+
+    The reader of documents gives the same object for a peer that did not change, so both ends that
+    the lists have in common are found without a step of Python for each.
+    """
+    start, stop = alike(last.peers, peers)
+    before, middle = last.reached[start : len(last.peers) - stop], peers[start : len(peers) - stop]
+    known = {id(one.peer): one for one in before}
+    new = [known.get(id(peer)) or _reached(last.sight, peer) for peer in middle]
+    routes = dict(last.routes)
+    for key in {key for one in before for key, _ in one.routes}:
+        routes.pop(key, None)
+    routes.update(pair for one in new for pair in one.routes)
+    reached = (*last.reached[:start], *new, *last.reached[len(last.peers) - stop :])
+    return Worked(last.sight, peers, reached, routes)
 
 
-@latest(lambda sight: (sight.name, sight.protocol))
-def _known(sight: Sight) -> dict[str, Reached]:
-    """By node; filled by ``_peers``."""
-    return {}
+def alike(old: Sequence[object], new: Sequence[object]) -> tuple[int, int]:
+    """How many objects at the beginning, and of the rest at the end, are the very same."""
+    most = min(len(old), len(new))
+    start = next(compress(count(), map(is_not, old, new)), most)
+    backwards = map(is_not, reversed(old), reversed(new))
+    return start, min(next(compress(count(), backwards), most), most - start)
 
 
 def _reached(sight: Sight, peer: Peer) -> Reached:
+    if peer.node == sight.node:
+        return Reached(peer, (), (), (), plain=True)
     found = [(cidr, _direct(sight, peer, cidr) or _tunnelled(sight, peer, cidr)) for cidr in peer.subnets]
     hops = tuple(hop for _, hop in found if hop)
     routes = [_route(hop, table, sight.protocol, sight.name) for table in sight.tables for hop in hops]
     findings = tuple(_no_path(sight, peer, cidr) for cidr, hop in found if not hop)
-    return Reached(peer, hops, tuple((route.key, route) for route in routes), findings)
+    plain = not findings and all(hop.way is None for hop in hops)
+    return Reached(peer, hops, tuple((route.key, route) for route in routes), findings, plain)
 
 
 def _own(network: DesiredNetwork, table: int) -> list[Hop]:
