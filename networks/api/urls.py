@@ -9,6 +9,7 @@ from networks.api.available import AvailableView, ReleaseView
 from networks.api.cluster import ClusterView
 from networks.api.explain import ExplainView
 from networks.api.foreign import ForeignNetworksView
+from networks.api.holdings import HoldingsView
 from networks.api.networks import NetworkViewSet
 from networks.api.nodes import NodeViewSet
 from networks.api.operations import OperationViewSet
@@ -27,6 +28,7 @@ urlpatterns = [
     path("explain/", ExplainView.as_view()),
     re_path(rf"^nodes/(?P<name>{NAME})/desired/$", DesiredView.as_view()),
     re_path(rf"^nodes/(?P<name>{NAME})/report/$", ReportView.as_view()),
+    re_path(rf"^nodes/(?P<name>{NAME})/holdings/$", HoldingsView.as_view()),
     re_path(rf"^networks/(?P<name>{NAME})/probes/$", ProbesView.as_view()),
     re_path(rf"^networks/(?P<name>{NAME})/available-ips/$", AvailableView.as_view()),
     re_path(rf"^networks/(?P<name>{NAME})/release-ips/$", ReleaseView.as_view()),

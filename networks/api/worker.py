@@ -1,7 +1,8 @@
 """What a node asks and says, by its own token.
 
     GET  nodes/NAME/desired/   If-None-Match: "VERSION" -> 304, or 200 and the document's bytes; either
-                               says in a header how many questions wait (``nodes.api.questions``)
+                               says in headers how many questions wait (``nodes.api.questions``), and
+                               which version of its holdings there is (``networks.api.holdings``)
     POST nodes/NAME/report/    report -> 204
 
 Nothing else opens to a node's token. An unchanged node costs one query: the token's row
@@ -28,7 +29,7 @@ from networks.lookups import the_node
 from nodes.api import bodies
 from nodes.api.authentication import NodePrincipal, OnlyThisNode
 from nodes.models import Node, Report
-from workers import question
+from workers import holdings, question
 from workers import report as wire
 
 
@@ -72,6 +73,7 @@ def _node(request: Request, name: str) -> Node:
 def _headed(response: HttpResponse, version: str, node: Node) -> HttpResponse:
     response["ETag"] = quote_etag(version)
     response[question.HEADER] = str(node.questions)
+    response[holdings.HEADER] = str(node.holdings)
     response["Cache-Control"] = "private, no-cache"
     return response
 

@@ -27,6 +27,9 @@ NEEDED = {
     ("patch", "/api/v1/networks/{name}/"): OPERATOR,
     ("delete", "/api/v1/networks/{name}/"): OPERATOR,
     ("post", "/api/v1/networks/{name}/plan/"): OPERATOR,
+    ("get", "/api/v1/networks/{name}/available-ips/"): VIEWER,
+    ("post", "/api/v1/networks/{name}/available-ips/"): OPERATOR,
+    ("post", "/api/v1/networks/{name}/release-ips/"): OPERATOR,
     ("get", "/api/v1/networks/{name}/probes/"): VIEWER,
     ("get", "/api/v1/networks/{name}/segments/"): VIEWER,
     ("get", "/api/v1/nodes/"): VIEWER,
@@ -37,6 +40,8 @@ NEEDED = {
     ("post", "/api/v1/nodes/{name}/token/"): ADMIN,
     ("post", "/api/v1/nodes/{name}/retry/"): OPERATOR,
     ("get", "/api/v1/nodes/{name}/desired/"): VIEWER,
+    ("get", "/api/v1/nodes/{name}/holdings/"): NODE,
+    ("post", "/api/v1/nodes/{name}/holdings/"): NODE,
     ("get", "/api/v1/nodes/{name}/questions/"): NODE,
     ("post", "/api/v1/nodes/{name}/questions/{question}/"): NODE,
     ("get", "/api/v1/nodes/{name}/report/"): VIEWER,
@@ -47,6 +52,8 @@ NEEDED = {
 }
 OPENS_TO_A_NODE = {
     ("get", "/api/v1/nodes/{name}/desired/"),
+    ("get", "/api/v1/nodes/{name}/holdings/"),
+    ("post", "/api/v1/nodes/{name}/holdings/"),
     ("get", "/api/v1/nodes/{name}/questions/"),
     ("post", "/api/v1/nodes/{name}/questions/{question}/"),
     ("post", "/api/v1/nodes/{name}/report/"),
