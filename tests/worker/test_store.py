@@ -1,11 +1,11 @@
-"""The host-local store, read side, in the plugin's own format and by the plugin itself."""
+"""The host-local store as it is read, in the plugin's own format and by the plugin itself."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests import hostlocal
 from workers.cni import plugins
 from workers.cni.store import Store
 from workers.config import Settings
@@ -18,12 +18,12 @@ NODE = {"NETADMIN_NODE": "n1", "NETADMIN_URL": "http://192.0.2.1", "NETADMIN_TOK
 def test_it_reads_what_the_plugin_wrote(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for container in ("aaa", "bbb"):
-        _host_local("ADD", container, tmp_path)
+        hostlocal.add(tmp_path, container)
     assert store.leases() == (
         Lease("backend1", "10.11.1.2", "aaa", "eth0"),
         Lease("backend1", "10.11.1.3", "bbb", "eth0"),
     )
-    _host_local("DEL", "aaa", tmp_path)
+    hostlocal.delete(tmp_path, "aaa")
     assert store.leases() == (Lease("backend1", "10.11.1.3", "bbb", "eth0"),)
 
 
@@ -115,25 +115,3 @@ def _program(path: Path) -> None:
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(content)
-
-
-def _host_local(command: str, container: str, store: Path) -> None:
-    configuration = {
-        "cniVersion": "1.0.0",
-        "name": "backend1",
-        "ipam": {"type": "host-local", "subnet": "10.11.1.0/24", "dataDir": str(store)},
-    }
-    environment = {
-        "CNI_COMMAND": command,
-        "CNI_CONTAINERID": container,
-        "CNI_NETNS": "/proc/self/ns/net",
-        "CNI_IFNAME": "eth0",
-        "CNI_PATH": "/usr/lib/cni",
-    }
-    subprocess.run(
-        ["/usr/lib/cni/host-local"],
-        input=json.dumps(configuration).encode(),
-        env=environment,
-        check=True,
-        capture_output=True,
-    )

@@ -1,81 +1,154 @@
-"""The store of ``host-local``, read side: which address is held by which container.
+"""The store of ``host-local``: which address is held by which container.
 
     STORE/NETWORK/10.11.0.5     content: CONTAINER CR LF INTERFACE
 
-Names that are no address (``lock``, ``last_reserved_ip.0``) are the plugin's own. Nothing
-is locked: a reader that held the lock would make every attach wait, and a lease that comes
-or goes meanwhile brings its own inotify event. An owner is read once and again only when
-the file changed, since a segment may hold a thousand of them.
+Names that are no address (``lock``, ``last_reserved_ip.0``) are the plugin's own. A reader locks
+nothing: one that held the lock would make every attach wait, and a lease that comes or goes
+meanwhile brings its own inotify event. An owner is read once and again only when the file
+changed, since a segment may hold a thousand of them. Who writes holds the plugin's own lock,
+``STORE/NETWORK/lock``, by flock(2): without it a plugin would not notice.
 """
 
+import fcntl
 import ipaddress
 import os
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from workers.report import Lease
 
 RESERVED = "netadmin:reserved:"
-"""A container id that starts so is a reservation of ours, not a lease."""
+"""A container id that starts so is a reservation of ours, not a lease; no runtime makes such an id."""
+OURS = ".netadmin"
+"""Directory in the store where files are made; no network can have that name."""
+PATIENCE = 2.0
+"""Seconds for the lock: the plugin holds it for milliseconds."""
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class StoreBusy(Exception):
+    """Somebody holds the lock of a network's store and does not let go; says which."""
+
+
+class Entry(NamedTuple):
+    """One file of the store, a lease or a reservation of ours."""
+
+    network: str
+    address: IPAddress
+    container: str
+    interface: str
+    path: str
+    written: int
+    """Nanoseconds since 1970."""
+    inode: int
+
+    @property
+    def reserved(self) -> str:
+        """The id of the reservation; empty: it is a lease."""
+        return self.container.removeprefix(RESERVED) if self.container.startswith(RESERVED) else ""
+
+    @property
+    def lease(self) -> Lease:
+        return Lease(self.network, str(self.address), self.container, self.interface)
 
 
 class Store:
+    """For one thread."""
+
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._read: dict[str, tuple[int, Lease]] = {}
+        self._read: dict[str, Entry] = {}
 
     def networks(self) -> list[Path]:
         """One directory per network that ever had a lease."""
         try:
-            return sorted(Path(entry.path) for entry in os.scandir(self.directory) if entry.is_dir())
+            found = [entry for entry in os.scandir(self.directory) if entry.is_dir() and entry.name != OURS]
         except FileNotFoundError:
             return []
+        return sorted(Path(entry.path) for entry in found)
 
-    def leases(self) -> tuple[Lease, ...]:
-        """Every lease, by network and then by address."""
+    def entries(self) -> list[Entry]:
+        """All that is held, by network and then by address."""
         known, self._read = self._read, {}
         for network in self.networks():
-            for path, changed in _addresses(network):
+            for path, address, written, inode in _addresses(network):
                 before = known.get(path)
-                if before and before[0] == changed:
+                if before is None or (before.written, before.inode) != (written, inode):
+                    before = read(path, network.name, address)
+                if before:
                     self._read[path] = before
-                elif lease := _lease(network.name, path):
-                    self._read[path] = (changed, lease)
-        return tuple(lease for _, lease in sorted(self._read.values(), key=lambda item: _order(item[1])))
+        return sorted(
+            self._read.values(), key=lambda one: (one.network, one.address.version, int(one.address))
+        )
+
+    def leases(self) -> tuple[Lease, ...]:
+        """Every lease of a container, by network and then by address."""
+        return tuple(entry.lease for entry in self.entries() if not entry.reserved)
 
 
-def _addresses(network: Path) -> Iterator[tuple[str, int]]:
+@contextmanager
+def locked(network: Path) -> Iterator[None]:
+    """The plugin's own lock of a network: nothing is handed out or given back meanwhile.
+
+    Raises StoreBusy, and OSError where there is no store.
+    """
+    descriptor = os.open(network / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o750)
+    try:
+        _wait_for(descriptor, network)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _wait_for(descriptor: int, network: Path) -> None:
+    """flock(2) knows no time-out, and who waits for ever would be as bad as who holds it so long."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                why = f"somebody has held it for {PATIENCE:g} s, so no container can be attached"
+                raise StoreBusy(f"{network}/lock: {why}. See who: lslocks, fuser {network}/lock") from None
+            time.sleep(0.002)
+
+
+def read(path: str, network: str, address: IPAddress) -> Entry | None:
+    """Who has an address; None: nobody any more."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            status, text = os.fstat(file.fileno()), file.read()
+    except FileNotFoundError:
+        return None
+    container, _, interface = text.replace("\0", "").strip().partition("\n")  # NUL: after a power cut
+    return Entry(
+        network, address, container.strip(), interface.strip(), path, status.st_mtime_ns, status.st_ino
+    )
+
+
+def _addresses(network: Path) -> Iterator[tuple[str, IPAddress, int, int]]:
+    """Path, address, time and inode of each file that is an address."""
     try:
         entries = list(os.scandir(network))
     except FileNotFoundError:
         return
     for entry in entries:
-        if _is_address(entry.name):
+        if (address := _address(entry.name)) is not None:
             try:
-                yield entry.path, entry.stat().st_mtime_ns
+                status = entry.stat()
             except FileNotFoundError:
                 continue  # given back between the two calls
+            yield entry.path, address, status.st_mtime_ns, status.st_ino
 
 
-def _lease(network: str, path: str) -> Lease | None:
-    try:
-        text = Path(path).read_text(errors="replace").replace("\0", "")  # as a power cut may leave it
-    except FileNotFoundError:
-        return None  # given back meanwhile
-    container, _, interface = text.strip().partition("\n")
-    if container.startswith(RESERVED):
+def _address(name: str) -> IPAddress | None:
+    """None for the plugin's own files."""
+    if not name[0].isdigit() and ":" not in name:
         return None
-    return Lease(network, os.path.basename(path), container.strip(), interface.strip())
-
-
-def _is_address(name: str) -> bool:
     try:
-        ipaddress.ip_address(name)
+        return ipaddress.ip_address(name)
     except ValueError:
-        return False
-    return True
-
-
-def _order(lease: Lease) -> tuple[str, int, int]:
-    address = ipaddress.ip_address(lease.address)
-    return lease.network, address.version, int(address)
+        return None
