@@ -42,6 +42,7 @@ class Node:
                 "NETADMIN_CNI_PLUGINS": str(PLUGINS),
                 "NETADMIN_CNI_CONFIG": str(self.confs),
                 "NETADMIN_CNI_STORE": str(self.store),
+                "NETADMIN_NETNS_DIR": str(directory / "netns"),
             },
             log=directory / "worker.log",
         )

@@ -27,6 +27,7 @@ def settings(directory: Path = Path("/nowhere"), **values: Any) -> Settings:
         "protocol": 157,
         "group": 28257,
         "nft_table": "netadmin",
+        "netns_dir": directory / "netns",
     }
     return Settings(**{**defaults, **values})
 

@@ -181,9 +181,9 @@ def _listener(settings: Settings, agent: Agent) -> "Listener | None":
     and not at all where the timer alone drives the worker."""
     if not settings.broker_url:
         return None
-    from workers.app import Listener
+    from workers.app import HOLDINGS, QUESTIONS, TASK, Listener
 
-    listener = Listener(settings, agent.look, agent.answer)
+    listener = Listener(settings, {TASK: agent.look, QUESTIONS: agent.answer, HOLDINGS: agent.hold})
     listener.start()
     return listener
 

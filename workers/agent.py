@@ -8,6 +8,7 @@
                 control plane <--+-- courier <------------+
                       ^              | questions wait
                       +-- answers <--+
+                      +-- keeper   (attaching)
 
 A deleted route of ours is back before the run that its event leads to (``repair``).
 A run never waits for HTTP and HTTP never for a run: the courier has its own thread, and so have
@@ -26,6 +27,7 @@ from pathlib import Path
 
 from workers import repair, reporting
 from workers.answers import Answers
+from workers.attaching.keeper import Keeper
 from workers.cache import Cache, CacheError
 from workers.changes import Change
 from workers.cni.store import Store
@@ -66,6 +68,7 @@ class Agent(threading.Thread):
         self._damping = Damping()
         self._confirm = Confirm(self._cache, settings)
         self._answers = Answers(settings, lambda: self._in_force().document)
+        self._keeper = Keeper(settings, lambda: self._in_force().document)
         self._courier = Courier(
             Control(settings, self._confirm.answered),
             self._cache,
@@ -73,6 +76,7 @@ class Agent(threading.Thread):
             self._restored(),
             lambda reasons: watch.wake(*reasons),
             self._answers.ask,
+            self._keeper.fetch,
         )
         self._prober = Prober(lambda: watch.wake("probes"))
         self._applied = self._confirm.confirmed
@@ -100,17 +104,23 @@ class Agent(threading.Thread):
         """Questions wait. For any thread; returns at once."""
         self._answers.ask()
 
+    def hold(self) -> None:
+        """What the node must hold for services changed. For any thread; returns at once."""
+        self._keeper.fetch()
+
     def stop(self) -> None:
         """End after the run that is under way. The network stays as it is. For any thread."""
         self._stopping = True
         self._courier.stop()
         self._answers.stop()
+        self._keeper.stop()
         self._prober.stop()
         self._watch.wake("stop")
 
     def run(self) -> None:
         self._courier.start()
         self._answers.start()
+        self._keeper.start()
         self._prober.start()
         while not self._stopping:
             self._courier.ask("start")
@@ -149,6 +159,8 @@ class Agent(threading.Thread):
         else:
             outcome = self._carry_out(desired.document, kernel)
             self._prober.aim(desired.document, outcome.observed.host, bool(outcome.changes))
+            if outcome.changes or not self.built.is_set():
+                self._keeper.built()
             self.built.set()
         outcome = self._with_repairs(outcome)
         drift = self._drift(desired, outcome)
@@ -234,6 +246,8 @@ class Agent(threading.Thread):
 
     def _tell(self, reasons: set[str], desired: Desired, outcome: Outcome, drift: tuple[Change, ...]) -> None:
         """Log what was done, and report it; when nothing is new, only the timer's look is reported."""
+        if desired.removed:
+            self._keeper.give_up()
         if desired.removed and not outcome.left:
             self._cache.drop()
             self._confirm.forget()

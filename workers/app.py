@@ -1,7 +1,8 @@
 """The Celery worker of one node: it listens on the queue ``node.NAME``, and that is all.
 
-    wake-up in the broker -> task netadmin.look      -> agent.look()     both only set an event
+    wake-up in the broker -> task netadmin.look      -> agent.look()     all only set an event
                              task netadmin.questions -> agent.answer()
+                             task netadmin.holdings -> agent.hold()
 
 Celery runs in a thread of its own beside the agent, and never the other way round: while
 the broker is away, refuses the login or forbids the queue (Celery ends then), the agent
@@ -24,6 +25,7 @@ from workers.config import Settings
 
 TASK = "netadmin.look"
 QUESTIONS = "netadmin.questions"
+HOLDINGS = "netadmin.holdings"
 AGAIN = 30.0
 """Seconds until Celery is started again after it ended by itself."""
 
@@ -31,12 +33,12 @@ log = logging.getLogger("netadmin.broker")
 
 
 class Listener(threading.Thread):
-    """Calls ``look`` for every wake-up, ``answer`` when questions wait. There is one in a process, as
-    Celery's stop is global."""
+    """Calls what is to be done, by the name of the task. There is one in a process, as Celery's stop is
+    global."""
 
-    def __init__(self, settings: Settings, look: Callable[[], None], answer: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, tasks: Mapping[str, Callable[[], None]]) -> None:
         super().__init__(name="broker", daemon=True)
-        self._app = application(settings, {TASK: look, QUESTIONS: answer})
+        self._app = application(settings, tasks)
         self._stopping = threading.Event()
 
     def run(self) -> None:

@@ -48,6 +48,8 @@ class Settings:
     a worker killed at any moment leaves no link behind that it does not know again."""
     nft_table: str
     """Name of our own table, family inet."""
+    netns_dir: Path = Path("/run/netns")
+    """Where network namespaces have names (ip-netns(8)); those of services' own are made here."""
 
 
 def load(environment: Mapping[str, str], file: Path | None = None) -> Settings:
@@ -69,6 +71,7 @@ def load(environment: Mapping[str, str], file: Path | None = None) -> Settings:
         protocol=_number(values, "NETADMIN_PROTOCOL", 157, 5, 255),
         group=_number(values, "NETADMIN_LINK_GROUP", 28257, 1, 2**31 - 1),
         nft_table=values.get("NETADMIN_NFT_TABLE", "netadmin"),
+        netns_dir=Path(values.get("NETADMIN_NETNS_DIR", "/run/netns")),
     )
 
 

@@ -4,6 +4,8 @@
     POST URL/api/v1/nodes/NAME/report/    report                    -> 204
     GET  URL/api/v1/nodes/NAME/questions/                           -> 200 questions
     POST URL/api/v1/nodes/NAME/questions/ID/   answer               -> 204
+    GET  URL/api/v1/nodes/NAME/holdings/  If-None-Match: "VERSION"  -> 200 holdings, 304
+    POST URL/api/v1/nodes/NAME/holdings/  statement                 -> 204
 
     ControlError
     |- Away      5xx, 404, a redirect: keep everything, try again
@@ -22,7 +24,7 @@ from urllib.parse import quote
 
 import urllib3
 
-from workers import question
+from workers import holdings, question
 from workers.config import Settings
 
 CONNECT_SECONDS = 3.0
@@ -78,12 +80,15 @@ class Control:
         )
         self.asked = 0
         """How many questions wait for this node's answer, as the last answer to ``document`` said."""
+        self.holdings_version = 0
+        """Of what the node must hold for services, as the last answer to ``document`` said; 0: it did not."""
 
     def document(self, known: str) -> bytes | None:
         """The document's bytes; None when its version still is ``known``. Raises ControlError."""
         headers = {"If-None-Match": f'"{known}"'} if known else {}
         response = self._ask("GET", "desired", headers, None)
         self.asked = _count(response.headers.get(question.HEADER, ""))
+        self.holdings_version = _version(response.headers.get(holdings.HEADER, ""))
         if response.status == 304 and known:
             return None
         if response.status != 200:
@@ -106,6 +111,23 @@ class Control:
     def answer(self, number: int, body: bytes) -> None:
         """Answer a question. Raises ControlError."""
         response = self._ask("POST", f"questions/{number}", {"Content-Type": "application/json"}, body)
+        if response.status not in (200, 202, 204):
+            raise _refusal(response)
+
+    def holdings(self, known: int) -> bytes | None:
+        """What the node must hold for services; None when its version still is ``known``. Raises
+        ControlError."""
+        headers = {"If-None-Match": f'"{known}"'} if known else {}
+        response = self._ask("GET", "holdings", headers, None)
+        if response.status == 304 and known:
+            return None
+        if response.status != 200:
+            raise _refusal(response)
+        return response.data
+
+    def state(self, body: bytes) -> None:
+        """Say what the node holds. Raises ControlError."""
+        response = self._ask("POST", "holdings", {"Content-Type": "application/json"}, body)
         if response.status not in (200, 202, 204):
             raise _refusal(response)
 
@@ -182,3 +204,7 @@ def _seconds(text: str) -> float:
 
 def _count(text: str) -> int:
     return min(int(text), 1000) if text.isdecimal() else 0
+
+
+def _version(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 19 else 0

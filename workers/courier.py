@@ -2,6 +2,7 @@
 
     ask(reason)  -> GET  -> verified -> cache -> desired -> wake(reasons)
                          -> a header says that questions wait -> questioned()
+                         -> a header says what it must hold    -> held(version)
     post(report) -> one slot, the newest wins -> POST, again until it is taken
 
 An answer of any kind also confirms the version that is on trial (``confirm``): usually that to the
@@ -52,6 +53,7 @@ class Courier(threading.Thread):
         desired: Desired,
         wake: Callable[[set[str]], None],
         questioned: Callable[[], None],
+        held: Callable[[int], None],
     ) -> None:
         super().__init__(name="courier", daemon=True)
         self.desired = desired
@@ -61,6 +63,7 @@ class Courier(threading.Thread):
         self._confirm = confirm
         self._wake = wake
         self._questioned = questioned
+        self._held = held
         self._asked: set[str] = set()
         self._mail: Report | None = None
         self._state = ""
@@ -133,6 +136,8 @@ class Courier(threading.Thread):
             self._answered()
             if self._control.asked:
                 self._questioned()
+            if self._control.holdings_version:
+                self._held(self._control.holdings_version)
             if body is not None:
                 self.desired = self._taken(body)
         finally:

@@ -29,6 +29,15 @@ def replace(path: Path, content: bytes, mode: int = 0o644) -> None:
     _sync(path.parent)
 
 
+def swap(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """As ``replace``, but not on the disk yet when it returns: for what means nothing to a machine that
+    starts anew, or is looked at with care then. Raises OSError."""
+    unfinished = _unfinished(path)
+    with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+        file.write(content)
+    unfinished.rename(path)
+
+
 def remove(path: Path) -> None:
     """Take ``path`` away for good, finished or not; nothing happens when it is not there."""
     path.unlink(missing_ok=True)

@@ -24,7 +24,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -43,6 +43,8 @@ EVENTS = {"kernel", "firewall", "files", "leases"}
 ROUTE_GROUPS = (1, 5, 7, 8, 9, 11, 19, 24, 25)
 """RTNLGRP_ of links; of addresses, routes and rules of IPv4, and of IPv6; of forwarding and rp_filter,
 which are sysctls (NETCONF; linux/rtnetlink.h)."""
+LINK_GROUPS = (1,)
+"""RTNLGRP_LINK alone."""
 NFT_GROUP = 7
 """NFNLGRP_NFTABLES (linux/netfilter/nfnetlink.h)."""
 
@@ -57,11 +59,12 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class Watch:
     """Context manager; made inside the network namespace it watches. ``wake`` is for any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, groups: Sequence[int] = ROUTE_GROUPS) -> None:
+        """``groups`` of rtnetlink to listen to."""
         self._reasons: set[str] = set()
         self._lock = threading.Lock()
         self._awake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._kernel = netlink.listen(netlink.NETLINK_ROUTE, ROUTE_GROUPS)
+        self._kernel = netlink.listen(netlink.NETLINK_ROUTE, groups)
         self._firewall = netlink.listen(netlink.NETLINK_NETFILTER, (NFT_GROUP,))
         self._files = _checked(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify_init1")
         self._followed: dict[int, str] = {}

@@ -47,14 +47,15 @@ class Node:
         self.namespace = namespace
         self.config = directory / "net.d"
         self.state = directory / "state"
-        self.leases = directory / "leases"
+        self.leases_dir = directory / "leases"
         self.environment = {
             "NETADMIN_NODE": "n1",
             "NETADMIN_URL": "http://127.0.0.1:1",
             "NETADMIN_TOKEN": TOKEN,
             "NETADMIN_STATE_DIR": str(self.state),
-            "NETADMIN_CNI_STORE": str(self.leases),
+            "NETADMIN_CNI_STORE": str(self.leases_dir),
             "NETADMIN_CNI_CONFIG": str(self.config),
+            "NETADMIN_NETNS_DIR": str(directory / "netns"),
         }
 
     @property
@@ -72,6 +73,12 @@ class Node:
     def routes(self) -> set[str]:
         """Destinations of the routes of ours."""
         return {line.split()[0] for line in self.ip("route show proto 157")}
+
+    def leases(self, network: str = "backend1") -> dict[str, str]:
+        """Addresses that are taken in a network, and the container id of each holder."""
+        directory = self.leases_dir / network
+        found = directory.iterdir() if directory.exists() else ()
+        return {p.name: p.read_text().partition("\n")[0] for p in found if p.name[0].isdecimal()}
 
     def links(self) -> set[str]:
         return {line.split(":")[1].strip().partition("@")[0] for line in self.ip("-o link show")}

@@ -4,6 +4,8 @@ with ControlPlane(body) as plane:                the listening socket belongs to
     plane.answer = Answer(503)                   of the thread that made it
     plane.reports                                what the node has said
     plane.ask("plan", body)                      a question; its answer comes into plane.answers
+    plane.want(attachment, ...)                  what the node must hold; what it says comes into
+                                                 plane.statements
 """
 
 import json
@@ -17,7 +19,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-from workers import question, report
+from workers import holdings, question, report
+from workers.holdings import Attachment, Holdings, Standing, Statement
 from workers.question import Answer as QuestionAnswer
 from workers.question import Question, Questions
 from workers.report import Report
@@ -53,6 +56,8 @@ class ControlPlane:
         self.questions: list[Question] = []
         self.shared: dict[str, Any] = {}
         self.answers: dict[int, QuestionAnswer] = {}
+        self.holdings = Holdings("n1", 0)
+        self.statements: list[Statement] = []
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         """Method, path, headers."""
         self.after_next_document: Callable[[], object] | None = None
@@ -66,6 +71,18 @@ class ControlPlane:
 
     def declare(self, document: bytes, version: str) -> None:
         self.document, self.version = document, version
+
+    def want(self, *attachments: Attachment) -> int:
+        """The node must hold these from now on; the version."""
+        self.holdings = Holdings("n1", self.holdings.version + 1, attachments)
+        return self.holdings.version
+
+    def standing(self, attachment: Attachment) -> Standing | None:
+        """How the node says that it is, as of the newest holdings; None: it does not hold it."""
+        newest = max(self.statements, key=lambda said: said.sequence, default=None)
+        if newest is None or newest.version < self.holdings.version:
+            return None
+        return next((one for one in newest.attachments if one.id == attachment.id), None)
 
     def told(self) -> bool:
         """Whether the node has said that it carries out a document; before, it may say that it has none."""
@@ -141,10 +158,23 @@ def _handler(plane: ControlPlane) -> type[BaseHTTPRequestHandler]:
                 self._send(Answer(401))
             elif self.path.endswith("/questions/"):
                 self._send(Answer(200, {}, question.dump(Questions(tuple(plane.questions), plane.shared))))
+            elif self.path.endswith("/holdings/"):
+                self._send_holdings()
             elif not plane.document:
                 self._send(Answer(404))
             else:
-                self._send_document({question.HEADER: str(len(plane.questions))})
+                self._send_document(
+                    {
+                        question.HEADER: str(len(plane.questions)),
+                        holdings.HEADER: str(plane.holdings.version),
+                    }
+                )
+
+        def _send_holdings(self) -> None:
+            if self.headers.get("If-None-Match") == f'"{plane.holdings.version}"':
+                self._send(Answer(304))
+            else:
+                self._send(Answer(200, {}, holdings.dump(plane.holdings)))
 
         def _send_document(self, headers: dict[str, str]) -> None:
             if self.headers.get("If-None-Match") == f'"{plane.version}"':
@@ -162,6 +192,8 @@ def _handler(plane: ControlPlane) -> type[BaseHTTPRequestHandler]:
                 return
             if "/questions/" in self.path:
                 self._take_answer(int(self.path.split("/")[-2]), body)
+            elif self.path.endswith("/holdings/"):
+                plane.statements.append(holdings.parse_statement(body))
             else:
                 plane.reports.append(report.parse(body))
             self._send(Answer(204))

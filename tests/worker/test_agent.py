@@ -12,7 +12,7 @@ from tests.worker.broker import Broker
 from tests.worker.conftest import Node, Runs, declare
 from tests.worker.control_plane import ControlPlane
 from workers.agent import Agent
-from workers.app import Listener
+from workers.app import QUESTIONS, TASK, Listener
 
 BOTH = {"10.11.2.0/24", "10.11.3.0/24"}
 
@@ -24,7 +24,7 @@ def listening(node: Node, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> It
     listeners: list[Listener] = []
 
     def start(look: Callable[[], None], answer: Callable[[], None] = lambda: None) -> None:
-        listener = Listener(node.settings, look, answer)
+        listener = Listener(node.settings, {TASK: look, QUESTIONS: answer})
         with node.namespace.entered():
             listener.start()
         listeners.append(listener)

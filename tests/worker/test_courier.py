@@ -46,13 +46,23 @@ def questioned() -> threading.Event:
 
 
 @pytest.fixture
+def held() -> list[int]:
+    """Versions of the node's holdings that the courier heard of."""
+    return []
+
+
+@pytest.fixture
 def courier(
-    node: Node, plane: ControlPlane, cache: Cache, woken: Woken, questioned: threading.Event
+    node: Node,
+    plane: ControlPlane,
+    cache: Cache,
+    woken: Woken,
+    questioned: threading.Event,
+    held: list[int],
 ) -> Iterator[Courier]:
     confirm = Confirm(cache, node.settings)
-    courier = Courier(
-        Control(node.settings, confirm.answered), cache, confirm, Desired(), woken.put, questioned.set
-    )
+    control = Control(node.settings, confirm.answered)
+    courier = Courier(control, cache, confirm, Desired(), woken.put, questioned.set, held.append)
     with node.namespace.entered():  # a thread is where the one is that starts it
         courier.start()
     yield courier
@@ -238,3 +248,14 @@ def test_the_first_report_that_knows_whether_packets_cross_does_not_wait(
     courier.post(found(4, pending=0))
     courier.post(replace(found(5, pending=0), version="next"))
     until(lambda: told() == [1, 3, 5], what="only the next version goes before its time", within=5)
+
+
+def test_it_hears_which_version_the_holdings_have(
+    courier: Courier, plane: ControlPlane, woken: Woken, held: list[int]
+) -> None:
+    courier.ask("start")
+    woken.next()
+    assert held == []
+    version = plane.want()
+    courier.ask("timer")
+    until(lambda: held == [version], what="the version is heard", within=5)

@@ -152,7 +152,7 @@ def test_it_does_not_run_for_its_own_changes(node: Node, plane: ControlPlane, st
 def test_a_lease_is_reported_within_a_second(node: Node, plane: ControlPlane, start: Start) -> None:
     start()
     until(plane.told, what="the first report", within=60)
-    directory = node.leases / "backend1"
+    directory = node.leases_dir / "backend1"
     directory.mkdir()
     until(lambda: "obr_backend1" in node.links(), what="the bridge", within=5)
     (directory / "10.11.1.5").write_bytes(b"c0ffee\r\neth0")

@@ -15,17 +15,13 @@ libnftables(3).
 
 import ctypes
 import json
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from types import TracebackType
 from typing import Any, Self
 
-from workers.kernel import netlink
+from workers.kernel import namespaces, netlink
 
 STATELESS, HANDLE, JSON = 1 << 2, 1 << 3, 1 << 4
-CLONE_NEWNET = 0x40000000
 
 
 class NftError(Exception):
@@ -110,27 +106,7 @@ def _canonical(table: str, text: str) -> str:
             nft.replace(table, text)
             return nft.listing(table)
 
-    return _in_namespace(load)
-
-
-def _in_namespace(work: Callable[[], str]) -> str:
-    """The result of ``work`` in a thread with a network namespace of its own, which ends with it."""
-
-    def run() -> str:
-        if _libc().unshare(CLONE_NEWNET):
-            code = ctypes.get_errno()
-            raise OSError(
-                code, f"{os.strerror(code)}: nft needs a network namespace to try in, CAP_SYS_ADMIN"
-            )
-        return work()
-
-    with ThreadPoolExecutor(1, thread_name_prefix="nft-canonical") as thread:
-        return thread.submit(run).result()
-
-
-@lru_cache(maxsize=1)
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
+    return namespaces.fresh(load)
 
 
 @lru_cache(maxsize=1)

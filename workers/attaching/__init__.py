@@ -1,0 +1,13 @@
+"""Interfaces with addresses for services: made by the CNI plugins, looked after, taken away.
+
+    Holdings -> keeper: one job at a time for each attachment, a few side by side
+                  |
+                  +-> places, runtimes    the container's network namespace, held open
+                  +-> journal             all that ADD is given, on disk before it starts
+                  +-> calls, chain        the plugins, one after the other
+                  +-> mapping             host ports, in an nftables table of our own
+                  `-> sight               what the plugins' CHECK does not see
+    Statement <- post                     sent when something changed, until it is taken
+
+Beside the agent, in threads of its own: a plugin is a process, and no repair waits for one.
+"""

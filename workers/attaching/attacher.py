@@ -1,0 +1,329 @@
+"""One attachment from what is to what must be: one step at a time, each safe to repeat.
+
+    attach   namespace held -> ports claimed -> journal -> ADD -> journal -> ports mapped
+             any failure: DEL down the whole list, whatever the plugins say
+    look     what is there, by ourselves, at times by CHECK too: mended, or detached and attached again
+    detach   ports unmapped -> DEL -> journal -> the service's own namespace
+
+A step that was interrupted is known by its journal entry without a result, and is undone first.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from workers.attaching import calls, chain, netns, sight
+from workers.attaching.chain import PluginError
+from workers.attaching.entry import Entry
+from workers.attaching.journal import Journal
+from workers.attaching.mapping import HostPorts, PortTaken
+from workers.attaching.netns import Namespace, NotThere, Unfit
+from workers.cni import confs, plugins
+from workers.config import Settings
+from workers.document import DesiredNetwork, Document
+from workers.holdings import ATTACHED, BROKEN, FAILED, RELEASING, WAITING, Attachment, Standing
+from workers.kernel import namespaces
+from workers.kernel.netlink import Netlink
+from workers.objects import BRIDGED, conf_directory
+
+AGAIN = ("duplicate allocation", "no IP addresses available")
+"""Words of host-local that another try, behind a DEL, may make untrue."""
+TAKEN = ("requested IP address", "failed to allocate all requested IPs")
+"""Words of host-local about an address that was asked for."""
+log = logging.getLogger("netadmin.attaching")
+
+
+class NotAttached(Exception):
+    """ADD failed, in the words of the plugin."""
+
+    def __init__(self, error: PluginError, left: Entry | None) -> None:
+        super().__init__(str(error))
+        self.left = left
+        """What DEL did not undo either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attachment is, and what there is of it."""
+
+    entry: Entry | None
+    standing: Standing | None
+    """None: it is gone, and nothing is left of it."""
+
+
+class Attacher:
+    """For any thread; one at a time for each attachment."""
+
+    def __init__(
+        self, settings: Settings, journal: Journal, ports: HostPorts, in_force: Callable[[], Document | None]
+    ) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._ports = ports
+        self._in_force = in_force
+
+    def settle(self, wanted: Attachment, entry: Entry | None, check: bool) -> Outcome:
+        """Make one step towards ``wanted``; ``check``: the plugins are asked too.
+
+        Raises OSError, NftError.
+        """
+        if entry is None or entry.detached:
+            return self._attach(wanted, entry)
+        if not entry.result or _moved(entry, wanted):
+            return self.renew(wanted, entry)
+        if entry.attachment != wanted:
+            return self._renamed(wanted, entry)
+        return self._look(entry, check)
+
+    def renew(self, wanted: Attachment, entry: Entry) -> Outcome:
+        """Detach and attach again. What DEL says is no hindrance: it went down the whole list, and ADD
+        comes with the same container id. Raises OSError, NftError."""
+        for error in self._detach(entry):
+            log.warning("%s: %s", _name(wanted), error)
+        held = tuple(str(one.ip) for one in entry.addresses) or entry.asked
+        parked = replace(entry, asked=held, result="", detached=True)
+        self._journal.write(parked)
+        return self._attach(wanted, parked)
+
+    def release(self, key: str, entry: Entry | None, alone: bool) -> Outcome:
+        """Detach for good; ``alone``: no other attachment is in the service's own namespace.
+
+        Raises OSError, NftError.
+        """
+        errors = self._detach(entry) if entry and not entry.detached else []
+        if entry and errors:
+            return Outcome(entry, _standing(entry, RELEASING, str(errors[0]), "It is tried again"))
+        if entry and entry.own and alone:
+            namespaces.remove(self._settings.netns_dir / entry.own)
+        self._ports.free(key)
+        self._journal.remove(key)
+        return Outcome(None, None)
+
+    def settle_connections(self, before: Entry | None, after: Entry | None) -> None:
+        """UDP clients of its host ports follow it to where it is now."""
+        try:
+            if after and after.result and after != before:
+                self._ports.settle(after)
+            elif before and before.result and not (after and after.result):
+                self._ports.unsettle(before)
+        except OSError as error:
+            log.warning("connections to host ports: %s", error)
+
+    @staticmethod
+    def as_left(entry: Entry) -> Standing | None:
+        """How an earlier process left it, until it is looked at."""
+        return _standing(entry, ATTACHED) if entry.result else None
+
+    # -- attach
+
+    def _attach(self, wanted: Attachment, before: Entry | None) -> Outcome:
+        """``before``: how it was attached last; it gets the same addresses where they are free."""
+        last = before.asked if before and before.attachment.network == wanted.network else ()
+        try:
+            self._ports.claim(wanted)
+            with netns.find(wanted, self._settings.netns_dir) as namespace:
+                entry = replace(self._entry(wanted, namespace), asked=wanted.addresses or last)
+                return self._add(entry, namespace)
+        except NotThere as error:
+            return Outcome(before, _without(wanted, WAITING, error, "It is attached as soon as it is there"))
+        except PortTaken as error:
+            return Outcome(
+                before, _without(wanted, FAILED, error, "Take another host port, or release that one")
+            )
+        except Unfit as error:
+            return Outcome(before, _without(wanted, FAILED, error, error.remedy))
+        except NotAttached as error:
+            return Outcome(error.left or before, _without(wanted, FAILED, error, "It is tried again"))
+
+    def _entry(self, wanted: Attachment, namespace: Namespace) -> Entry:
+        """All that the plugins will be given; raises NotThere."""
+        document, network = self._network(wanted)
+        body = _list(Path(conf_directory(document, self._settings)) / f"{network.name}{confs.SUFFIX}")
+        ours = network.type in BRIDGED
+        if ours:
+            _require_device(network.device)
+        by_plugins = not ours and any(calls.maps(plugin) for plugin in body["plugins"])
+        if any(port.host_port for port in wanted.expose) and not by_plugins:
+            _let_reach_itself(body)
+        return Entry(
+            attachment=wanted,
+            conf=json.dumps(body),
+            plugins=str(plugins.directory(self._settings, document)),
+            netns=namespace.path,
+            title=namespace.title,
+            inode=namespace.inode,
+            own=namespace.own,
+            by_plugins=by_plugins,
+        )
+
+    def _network(self, wanted: Attachment) -> tuple[Document, DesiredNetwork]:
+        document = self._in_force()
+        for network in document.networks if document else ():
+            if network.name == wanted.network:
+                assert document
+                return document, network
+        raise NotThere(f"network {wanted.network} is not on this node")
+
+    def _add(self, entry: Entry, namespace: Namespace) -> Outcome:
+        name = entry.attachment.interface
+        if sight.inside(namespace.descriptor, name):
+            why = f"{namespace.title} has an interface {name} already, which is not ours"
+            raise Unfit(why, "Give the attachment another interface name")
+        made = self._added(entry, namespace)
+        self._ports.put(made)
+        return Outcome(made, _standing(made, ATTACHED))
+
+    def _added(self, entry: Entry, namespace: Namespace) -> Entry:
+        """With its result, at the second try if need be; raises NotAttached."""
+        try:
+            return self._tried(entry, namespace)
+        except NotAttached as error:
+            other = _other_try(entry, str(error))
+            if other is None:
+                raise
+            return self._tried(other, namespace)
+
+    def _tried(self, entry: Entry, namespace: Namespace) -> Entry:
+        self._journal.write(entry)
+        try:
+            made = replace(entry, result=chain.add(entry, namespace.handed))
+        except PluginError as error:
+            raise NotAttached(error, self._undone(entry, namespace)) from error
+        self._journal.write(made)
+        return made
+
+    def _undone(self, entry: Entry, namespace: Namespace) -> Entry | None:
+        """Nothing of a failed ADD stays; where DEL fails too, the entry does, and the next step undoes it."""
+        errors = chain.delete(entry, namespace.handed)
+        for error in errors:
+            log.warning("%s: behind a failed ADD: %s", _name(entry.attachment), error)
+        if errors:
+            return entry
+        self._journal.remove(entry.attachment.id)
+        return None
+
+    # -- look
+
+    def _look(self, entry: Entry, check: bool) -> Outcome:
+        """Whether it is as it was made. What is not is put right here, or broken, and to be renewed."""
+        with _held(netns.again(entry)) as namespace:
+            why = self._amiss(entry, namespace, check)
+        if why:
+            log.warning("%s: %s", _name(entry.attachment), why)
+            return Outcome(entry, _standing(entry, BROKEN, why, "It is attached again"))
+        return Outcome(entry, _standing(entry, ATTACHED))
+
+    def _amiss(self, entry: Entry, namespace: Namespace | None, check: bool) -> str:
+        """What only another attachment puts right; empty: nothing."""
+        if namespace is None:
+            return f"{entry.netns} leads to another namespace, or to none"
+        for mended in sight.mend_outside(entry):
+            log.warning("%s: %s; put right", _name(entry.attachment), mended)
+        found = sight.amiss_inside(entry, namespace.descriptor) or sight.amiss_in_store(entry)
+        if found or not check:
+            return found
+        try:
+            chain.check(entry, namespace.handed)
+        except PluginError as error:
+            return str(error)
+        return ""
+
+    def _renamed(self, wanted: Attachment, entry: Entry) -> Outcome:
+        """What changed concerns no plugin: who it is for, or ports that our own table maps."""
+        try:
+            self._ports.claim(wanted)
+        except PortTaken as error:
+            return Outcome(
+                entry, _standing(entry, BROKEN, str(error), "Take another host port, or release it")
+            )
+        made = replace(entry, attachment=wanted)
+        self._journal.write(made)
+        self._ports.put(made)
+        return Outcome(made, _standing(made, ATTACHED))
+
+    # -- detach
+
+    def _detach(self, entry: Entry) -> list[PluginError]:
+        """DEL down the whole list, in the namespace it was made in if that can still be reached."""
+        self._ports.unmap(entry.attachment.id)
+        with _held(netns.again(entry)) as namespace:
+            ours = namespace if namespace and not _is_foreign(entry, namespace) else None
+            errors = chain.delete(entry, ours.handed if ours else "")
+        if ours is None:
+            sight.remove_outside(entry)
+        return errors
+
+
+def _list(path: Path) -> dict[str, Any]:
+    """A configuration list as the worker wrote it; raises NotThere."""
+    try:
+        body: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise NotThere(f"{path} is not written yet") from error
+    return body
+
+
+def _require_device(device: str) -> None:
+    """The plugin would make a bridge that is missing, and that would not be ours. Raises NotThere."""
+    with Netlink() as netlink:
+        if sight.device(netlink, device) is None:
+            raise NotThere(f"bridge {device} is not there")
+
+
+def _let_reach_itself(body: dict[str, Any]) -> None:
+    """A container that asks for its own host port gets its packets back by the port they came from."""
+    for plugin in body["plugins"]:
+        if plugin["type"] == "bridge":
+            plugin["hairpinMode"] = True
+
+
+def _moved(entry: Entry, wanted: Attachment) -> bool:
+    """What the plugins were given, and gave, is not what is wanted now."""
+    has = {str(one.ip) for one in entry.addresses}
+    if _given(entry.attachment) != _given(wanted) or not has.issuperset(wanted.addresses):
+        return True
+    return entry.by_plugins and entry.attachment.expose != wanted.expose
+
+
+def _given(attachment: Attachment) -> tuple[object, ...]:
+    one = attachment
+    return one.network, one.netns, one.interface, one.service if not one.netns else ""
+
+
+def _other_try(entry: Entry, said: str) -> Entry | None:
+    """What ADD may succeed with behind a DEL; None: nothing."""
+    if not entry.attachment.addresses and entry.asked and any(words in said for words in TAKEN):
+        return replace(entry, asked=())
+    return entry if any(words in said for words in AGAIN) else None
+
+
+def _is_foreign(entry: Entry, namespace: Namespace) -> bool:
+    """The number of the namespace was given to another one since, which has a like interface."""
+    there = sight.inside(namespace.descriptor, entry.attachment.interface)
+    return bool(there and entry.mac and there.mac != entry.mac)
+
+
+@contextmanager
+def _held(namespace: Namespace | None) -> Iterator[Namespace | None]:
+    if namespace is None:
+        yield None
+    else:
+        with namespace:
+            yield namespace
+
+
+def _standing(entry: Entry, state: str, why: str = "", remedy: str = "") -> Standing:
+    held = tuple(str(one.ip) for one in entry.addresses)
+    return Standing(entry.attachment.id, state, held, entry.title, entry.mac, why, remedy)
+
+
+def _without(wanted: Attachment, state: str, why: Exception, remedy: str) -> Standing:
+    return Standing(wanted.id, state, why=str(why), remedy=remedy)
+
+
+def _name(attachment: Attachment) -> str:
+    return f"{attachment.service} {attachment.resource}"

@@ -1,0 +1,81 @@
+"""One attachment as it was made, or began to be: all that the plugins were given, and what came of it."""
+
+import ipaddress
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from workers.holdings import Attachment
+
+BRIDGES = {"bridge": "cni0", "weave-net": "weave"}
+"""What plugins take for a bridge when a list names none."""
+IPInterface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What DEL needs to undo an ADD, whether or not that came to its end."""
+
+    attachment: Attachment
+    conf: str
+    """The configuration list as it was handed to the plugins, JSON."""
+    plugins: str
+    """Directory of the programs."""
+    netns: str
+    """Path by which the namespace was found."""
+    title: str
+    """The same for people."""
+    inode: int
+    """Of the namespace. The kernel gives a number again once its namespace is gone."""
+    own: str = ""
+    """Name of the namespace, where it is one of the service's own that the worker made."""
+    asked: tuple[str, ...] = ()
+    """Addresses that ADD was to give."""
+    by_plugins: bool = False
+    """The list has a plugin for host ports; else our own table maps them."""
+    result: str = ""
+    """What ADD answered, JSON; empty: it did not come to its end."""
+    detached: bool = False
+    """DEL went through; kept for the addresses that were ``asked`` for, while the container is away."""
+
+    @property
+    def addresses(self) -> tuple[IPInterface, ...]:
+        """Of the interface, IPv4 first."""
+        found = [ipaddress.ip_interface(one["address"]) for one in self._result.get("ips", ())]
+        return tuple(sorted(found, key=lambda one: one.version))
+
+    @property
+    def mac(self) -> str:
+        """Of the interface; empty when the plugins do not say."""
+        inside = (one for one in self._interfaces if one.get("sandbox"))
+        return next((one["mac"].lower() for one in inside if one.get("mac")), "")
+
+    @property
+    def host_side(self) -> tuple[tuple[str, str], ...]:
+        """Name and MAC of the devices of the node that it needs, the bridge among them."""
+        outside = (one for one in self._interfaces if not one.get("sandbox"))
+        return tuple((one["name"], one.get("mac", "").lower()) for one in outside)
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """Names of the interface's other ends on the node."""
+        return tuple(name for name, _ in self.host_side if name != self.bridge)
+
+    @property
+    def bridge(self) -> str:
+        """The bridge that the interface is a port of; empty when it is not known."""
+        return bridge(json.loads(self.conf))
+
+    @property
+    def _interfaces(self) -> list[dict[str, Any]]:
+        return list(self._result.get("interfaces", ()))
+
+    @property
+    def _result(self) -> dict[str, Any]:
+        return json.loads(self.result) if self.result else {}
+
+
+def bridge(body: dict[str, Any]) -> str:
+    """The bridge that the interfaces of a list become ports of; empty when it is not known."""
+    first = body["plugins"][0]
+    return str(first.get("bridge", BRIDGES.get(first.get("type"), "")))

@@ -1,0 +1,316 @@
+"""The thread that decides which attachment is worked on, and when.
+
+    holdings --+
+    a job's end --+--> due: one job for each attachment, WORKERS side by side --> statement
+    its device changed, a namespace came, the timer --+
+
+    waiting    looked for again soon, and at once when a namespace gets a name
+    failed     tried again later and later, and at once when a host port came free
+    attached   looked at every look interval, and at once when the kernel says that its device changed;
+               the plugins' CHECK as often as its share of the processor allows
+    releasing  not wanted any more: until DEL went through
+
+A job works on the newest holdings; what comes meanwhile is a reason for the next.
+"""
+
+import logging
+import math
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from workers.attaching import chain, sight
+from workers.attaching.attacher import Attacher, Outcome
+from workers.attaching.entry import Entry
+from workers.attaching.journal import Journal
+from workers.attaching.mapping import HostPorts, PortTaken
+from workers.attaching.post import Post
+from workers.config import Settings
+from workers.desired import LOOK_INTERVAL
+from workers.document import Document
+from workers.holdings import (
+    ATTACHED,
+    BROKEN,
+    FAILED,
+    RELEASING,
+    WAITING,
+    Attachment,
+    Holdings,
+    Standing,
+    Statement,
+)
+from workers.kernel.messages import Type
+from workers.kernel.netlink import Message
+from workers.kernel.nft import NftError
+from workers.watch import LINK_GROUPS, Watch
+
+WORKERS = 4
+"""Jobs side by side. Plugins of one network wait for each other's lock on the store; detachments overlap."""
+FIRST_POLL, LONGEST_POLL = 0.2, 3.0
+"""Seconds between two looks for a container that is not up yet: the pause grows by half each time."""
+FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0
+"""Seconds until what failed is tried again; doubled each time."""
+CHECK_PAUSE = 1.5
+"""Seconds of a node for each CHECK, some 15 ms of processes: 1% of a processor."""
+DOCKER = Path("/run/docker/netns")
+"""Where docker puts a file for the namespace of each container."""
+log = logging.getLogger("netadmin.attaching")
+
+
+@dataclass(slots=True)
+class Held:
+    """What is known of one attachment."""
+
+    entry: Entry | None = None
+    standing: Standing | None = None
+    wanted: Attachment | None = None
+    """What it was worked on for last; None: to be released."""
+    busy: bool = False
+    due: float = 0.0
+    """When it is worked on next, as time.monotonic() counts."""
+    tries: int = 0
+    """In a row that did not attach it."""
+    checked: float = 0.0
+    """When the plugins were asked last."""
+
+
+class Keeper(threading.Thread):
+    """``hold``, ``fetch``, ``built``, ``give_up`` and ``stop`` are for any thread."""
+
+    def __init__(self, settings: Settings, in_force: Callable[[], Document | None]) -> None:
+        super().__init__(name="attaching", daemon=True)
+        self._settings = settings
+        self._in_force = in_force
+        self._journal = Journal(settings.state_dir)
+        self._post = Post(settings, self.hold)
+        self._holdings: Holdings | None = None
+        self._held: dict[str, Held] = {}
+        self._devices: dict[str, str] = {}
+        """Attachments by the name of their end on the node."""
+        self._done: queue.SimpleQueue[tuple[str, Outcome]] = queue.SimpleQueue()
+        self._said: tuple[object, ...] = ()
+        self._due_now: set[str] = set()
+        self._stopping = False
+        self._watch = Watch(LINK_GROUPS)
+        self._watch.heard = self._heard
+
+    def hold(self, holdings: Holdings) -> None:
+        """What the node must hold from now on."""
+        self._holdings = holdings
+        self._watch.wake("holdings")
+
+    def fetch(self, version: int = 0) -> None:
+        """The control plane has other holdings, of that version if it is known."""
+        self._post.fetch(version)
+
+    def built(self) -> None:
+        """The networks were built, or built anew."""
+        self._watch.wake("built")
+
+    def give_up(self) -> None:
+        """The node was removed from the cluster: hold nothing any more."""
+        if self._holdings is None or self._holdings.version:
+            self._post.drop()
+            self.hold(Holdings(self._settings.node, 0))
+
+    def stop(self) -> None:
+        """End; what is under way is in the journal. Attachments stay."""
+        self._stopping = True
+        self._post.stop()
+        self._watch.wake("stop")
+
+    def run(self) -> None:
+        self._holdings = self._post.cached()
+        self._post.start()
+        self._post.fetch()
+        with (
+            self._watch,
+            HostPorts(self._settings.nft_table) as ports,
+            ThreadPoolExecutor(WORKERS, thread_name_prefix="attach") as pool,
+        ):
+            attacher = Attacher(self._settings, self._journal, ports, self._in_force)
+            self._restore(attacher, ports)
+            while not self._stopping:
+                try:
+                    self._turn(attacher, ports, pool)
+                except Exception:
+                    log.exception("failed; attachments stay as they are until the next turn")
+                    time.sleep(FIRST_RETRY)
+
+    def _restore(self, attacher: Attacher, ports: HostPorts) -> None:
+        """What an earlier process left: its attachments keep their host ports, and are looked at first."""
+        entries = self._journal.read()
+        chain.end_orphans({key for key, entry in entries.items() if not entry.detached})
+        for key, entry in entries.items():
+            self._held[key] = Held(entry, attacher.as_left(entry), entry.attachment)
+            try:
+                ports.restore(entry)
+            except PortTaken as error:
+                log.error("%s %s: %s", entry.attachment.service, entry.attachment.resource, error)
+        self._keep(ports)
+
+    def _turn(self, attacher: Attacher, ports: HostPorts, pool: ThreadPoolExecutor) -> None:
+        """Work on what is due, say what is new, wait for the next."""
+        self._take_outcomes()
+        if self._holdings is None:
+            self._watch.wait(LOOK_INTERVAL)  # never heard: nothing is known of what is no more wanted
+            return
+        self._start_jobs(self._holdings, attacher, pool)
+        self._say(self._holdings)
+        pause = min((held.due for held in self._held.values() if not held.busy), default=math.inf)
+        reasons = self._watch.wait(min(max(pause - time.monotonic(), 0), LOOK_INTERVAL))
+        self._take_reasons(reasons, ports)
+
+    def _start_jobs(self, holdings: Holdings, attacher: Attacher, pool: ThreadPoolExecutor) -> None:
+        """One job for each attachment that is due and has none."""
+        wanted = {one.id: one for one in holdings.attachments}
+        for key in wanted.keys() - self._held.keys():
+            self._held[key] = Held()
+        for key, held in list(self._held.items()):
+            if held.busy or (held.wanted == wanted.get(key) and held.due > time.monotonic()):
+                continue
+            if held.wanted != wanted.get(key):
+                held.wanted, held.tries = wanted.get(key), 0
+            held.busy = True
+            pool.submit(self._work, attacher, key, held)
+
+    def _work(self, attacher: Attacher, key: str, held: Held) -> None:
+        """A job; what goes wrong is an outcome too."""
+        before = held.entry
+        try:
+            outcome = self._outcome(attacher, key, held)
+        except (OSError, NftError) as error:
+            log.exception("attachment %s", key)
+            outcome = self._failed(key, str(error))
+        except Exception as error:
+            log.exception("attachment %s", key)
+            outcome = self._failed(key, f"{type(error).__name__}: {error}")
+        self._done.put((key, outcome))
+        self._watch.wake("done")
+        attacher.settle_connections(before, outcome.entry)
+
+    def _outcome(self, attacher: Attacher, key: str, held: Held) -> Outcome:
+        if held.wanted is None:
+            return attacher.release(key, held.entry, self._is_alone(held.entry))
+        if held.standing and held.standing.state == BROKEN and held.entry:
+            return attacher.renew(held.wanted, held.entry)
+        return attacher.settle(held.wanted, held.entry, self._check_is_due(held))
+
+    def _failed(self, key: str, why: str) -> Outcome:
+        """What there is of it now is what the journal says."""
+        entry = self._journal.read_one(key)
+        state = BROKEN if entry and entry.result else FAILED
+        return Outcome(entry, Standing(key, state, why=why, remedy="It is tried again"))
+
+    def _is_alone(self, entry: Entry | None) -> bool:
+        """Whether no other attachment is in the namespace of its service's own."""
+        others = [held for held in self._held.values() if held.entry is not entry]
+        return not any(
+            (held.entry and entry and held.entry.own == entry.own)
+            or (
+                held.wanted
+                and entry
+                and not held.wanted.netns
+                and held.wanted.service == entry.attachment.service
+            )
+            for held in others
+        )
+
+    def _check_is_due(self, held: Held) -> bool:
+        now = time.monotonic()
+        due = now - held.checked >= max(self._interval(), CHECK_PAUSE * len(self._held))
+        if due:
+            held.checked = now
+        return due
+
+    def _take_outcomes(self) -> None:
+        while not self._done.empty():
+            key, outcome = self._done.get()
+            held = self._held[key]
+            held.busy, held.entry = False, outcome.entry
+            if outcome.standing is None:
+                del self._held[key]
+                self._hurry(FAILED)  # it may have had what another one wants
+            else:
+                self._plan_next(held, outcome.standing)
+        self._devices = {
+            name: key for key, held in self._held.items() if held.entry for name in held.entry.ends
+        }
+
+    def _plan_next(self, held: Held, standing: Standing) -> None:
+        """When it is worked on again."""
+        held.standing = standing
+        if standing.state == ATTACHED:
+            held.tries = 0
+            pause = self._interval() * random.uniform(0.9, 1.0)
+        elif standing.state == WAITING:
+            pause = min(FIRST_POLL * 1.5**held.tries, LONGEST_POLL)
+        else:
+            pause = min(FIRST_RETRY * 2.0**held.tries, LONGEST_RETRY)
+        if standing.state == BROKEN and held.tries == 0:
+            pause = 0.0
+        held.tries = min(held.tries + 1, 20) if standing.state != ATTACHED else 0
+        held.due = time.monotonic() + pause
+
+    def _take_reasons(self, reasons: set[str], ports: HostPorts) -> None:
+        if "firewall" in reasons:
+            self._keep(ports)
+        if "built" in reasons:
+            self._hurry(ATTACHED, WAITING, FAILED)
+        if "namespaces" in reasons:
+            self._hurry(WAITING)
+        for key in self._due_now & self._held.keys():
+            self._held[key].due = 0.0
+        self._due_now.clear()
+        self._follow()
+
+    def _hurry(self, *states: str) -> None:
+        for held in self._held.values():
+            if held.standing and held.standing.state in states:
+                held.due = 0.0
+
+    def _follow(self) -> None:
+        """Hear of namespaces that come while one is waited for."""
+        if any(held.standing and held.standing.state == WAITING for held in self._held.values()):
+            self._watch.follow(dict.fromkeys((self._settings.netns_dir, DOCKER), "namespaces"))
+
+    def _heard(self, messages: list[Message]) -> None:
+        """What the kernel said of the devices that attachments have on the node."""
+        for kind, _, _, _, body in messages:
+            if kind in (Type.NEWLINK, Type.DELLINK) and (key := self._devices.get(sight.name_of(body))):
+                self._due_now |= {key} if sight.is_amiss(kind, body) else set()
+
+    def _keep(self, ports: HostPorts) -> None:
+        try:
+            if ports.keep():
+                log.warning("the table of host ports was not as it must be, and was put right")
+        except (OSError, NftError) as error:
+            log.error("the table of host ports: %s", error)
+
+    def _say(self, holdings: Holdings) -> None:
+        """The statement, when it is another one than the last."""
+        wanted = {one.id for one in holdings.attachments}
+        standings = tuple(
+            standing
+            for key, held in sorted(self._held.items())
+            if (standing := held.standing if key in wanted else _releasing(key, held))
+        )
+        said = (holdings.version, standings)
+        if holdings.version and said != self._said:
+            self._said = said
+            self._post.say(Statement(self._settings.node, holdings.version, time.time_ns(), standings))
+
+    def _interval(self) -> float:
+        document = self._in_force()
+        return max(document.look_interval, 1.0) if document else LOOK_INTERVAL
+
+
+def _releasing(key: str, held: Held) -> Standing:
+    """Of one that was taken back; with what keeps it, when DEL failed."""
+    known = held.standing or Standing(key, RELEASING)
+    return known if known.state == RELEASING else replace(known, state=RELEASING, why="", remedy="")

@@ -1,0 +1,129 @@
+"""The door from an attachment's ``netns`` to the namespace itself, held open.
+
+    text -> place -> path -> descriptor -> /proc/WORKER/fd/N for the plugins
+
+Held from the look-up to the end of a call, the namespace cannot become another one meanwhile: a
+process id may be given to the next process, a name to the next namespace.
+"""
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from workers.attaching import places, runtimes
+from workers.attaching.entry import Entry
+from workers.attaching.places import Container, Own
+from workers.attaching.runtimes import NotRunning
+from workers.holdings import Attachment
+from workers.kernel import namespaces
+
+
+class NotThere(Exception):
+    """There is no namespace yet; what is waited for."""
+
+
+class Unfit(Exception):
+    """There is one, or will never be, and it must not be used; says why and the remedy."""
+
+    def __init__(self, why: str, remedy: str) -> None:
+        super().__init__(why)
+        self.remedy = remedy
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """A context manager; the namespace is held until the end of the block."""
+
+    descriptor: int
+    path: str
+    """Where it was found."""
+    title: str
+    """The same for people."""
+    own: str = ""
+    """Its name, where it is the service's own."""
+
+    @property
+    def inode(self) -> int:
+        return os.fstat(self.descriptor).st_ino
+
+    @property
+    def handed(self) -> str:
+        """For CNI_NETNS."""
+        return f"/proc/{os.getpid()}/fd/{self.descriptor}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self.descriptor)
+
+
+def find(attachment: Attachment, named: Path) -> Namespace:
+    """The namespace that the attachment belongs into now; ``named``: where namespaces have names.
+
+    Raises NotThere, Unfit, OSError.
+    """
+    try:
+        place = places.place(attachment.netns, attachment.service, named)
+    except places.UnfitNetns as error:
+        raise Unfit(str(error), "Correct netns; its forms are in the documentation") from error
+    if isinstance(place, Container):
+        return _of_container(place)
+    if isinstance(place, Own):
+        with suppress(FileExistsError):
+            namespaces.make(place.path)
+        return _opened(place.path, f"namespace {place.path.name}", place.path.name)
+    return _opened(place.path, str(place.path))
+
+
+def again(entry: Entry) -> Namespace | None:
+    """The namespace that an entry was made in, as far as its path still leads there.
+
+    Its number may have been given to another one, so whoever looks inside must not take for ours
+    what only has the name.
+    """
+    try:
+        found = _opened(Path(entry.netns), entry.netns)
+    except (NotThere, Unfit):
+        return None
+    if found.inode == entry.inode:
+        return found
+    os.close(found.descriptor)
+    return None
+
+
+def _of_container(place: Container) -> Namespace:
+    try:
+        pid, title = runtimes.process(place)
+    except NotRunning as error:
+        raise NotThere(str(error)) from error
+    return _opened(Path(f"/proc/{pid}/ns/net"), title)
+
+
+def _opened(path: Path, title: str, own: str = "") -> Namespace:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise NotThere(f"{path} is not there") from error
+    except OSError as error:
+        raise Unfit(f"{path}: {error.strerror}", "Let netns name a network namespace") from error
+    try:
+        _check(descriptor, path)
+    except Exception:
+        os.close(descriptor)
+        raise
+    return Namespace(descriptor, str(path), title, own)
+
+
+def _check(descriptor: int, path: Path) -> None:
+    found, here = os.fstat(descriptor), os.stat(namespaces.OF_THREAD)
+    if found.st_dev != here.st_dev:
+        raise NotThere(f"{path} holds no network namespace")  # a container that ended leaves such a file
+    if found.st_ino == here.st_ino:
+        why = f"{path} is the node's own network namespace"
+        raise Unfit(why, "Give the container a namespace of its own, e.g. --network none")

@@ -1,0 +1,164 @@
+"""What is there of an attachment, seen by ourselves: no process, some system calls.
+
+    inside   the interface, up, with its MAC and addresses   | attach again
+    outside  its other end, up, a port of the bridge         | set right on the spot
+    store    a lease for each address in the attachment's name | attach again
+
+The plugins' CHECK sees none of: the other end down, the bridge down, an address of another lease.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import ip_interface
+from pathlib import Path
+from typing import Any
+
+from workers.attaching.entry import Entry
+from workers.changes import Verb
+from workers.kernel import addresses, links, namespaces
+from workers.kernel.links import Up
+from workers.kernel.messages import (
+    LINK_HEADER,
+    Flag,
+    Request,
+    Type,
+    attributes,
+    number,
+    text,
+    to_number,
+    to_text,
+)
+from workers.kernel.netlink import Netlink, NetlinkError
+
+MASTER = 10
+"""IFLA_MASTER (linux/if_link.h): the number of the bridge that a device is a port of."""
+LOWER_UP = 0x10000
+"""IFF_LOWER_UP (linux/if.h): there is a carrier."""
+STORE = "/var/lib/cni/networks"
+"""dataDir of host-local where a list gives none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A network device as the kernel has it."""
+
+    index: int
+    up: bool
+    mac: str
+    master: int
+    addresses: tuple[str, ...] = ()
+    """With prefix length."""
+
+
+def inside(descriptor: int, interface: str) -> Device | None:
+    """The interface in the namespace, with its addresses; None: there is none. Raises OSError."""
+
+    def look() -> Device | None:
+        with Netlink() as netlink:
+            return device(netlink, interface)
+
+    return namespaces.within(descriptor, look)
+
+
+def device(netlink: Netlink, name: str) -> Device | None:
+    """Raises OSError."""
+    body = LINK_HEADER.pack(0, 0, 0, 0, 0) + text(links.IFNAME, name)
+    try:
+        answer = netlink.ask(Request(Type.GETLINK, Flag(0), body))
+    except NetlinkError:
+        return None
+    _, _, index, flags, _ = LINK_HEADER.unpack_from(answer)
+    found = attributes(answer, LINK_HEADER.size)
+    held = (addresses.decode(one) for one in netlink.dump(addresses.DUMP))
+    return Device(
+        index,
+        bool(flags & links.IFF_UP),
+        found.get(links.ADDRESS, b"").hex(":"),
+        to_number(found.get(MASTER, bytes(4))),
+        tuple(one.address for at, one in held if at == index),
+    )
+
+
+def amiss_inside(entry: Entry, descriptor: int) -> str:
+    """What is wrong in the namespace; empty: nothing."""
+    there, name = inside(descriptor, entry.attachment.interface), entry.attachment.interface
+    if there is None:
+        return f"interface {name} is no longer in the namespace"
+    if entry.mac and there.mac != entry.mac:
+        return f"interface {name} is another one, with MAC {there.mac} in place of {entry.mac}"
+    if not there.up:
+        return f"interface {name} is down"
+    has = {ip_interface(one).ip for one in there.addresses}
+    lost = [str(one.ip) for one in entry.addresses if one.ip not in has]
+    return f"interface {name} has lost {' and '.join(lost)}" if lost else ""
+
+
+def amiss_in_store(entry: Entry) -> str:
+    """The first address whose lease is gone or somebody else's; empty: all are there."""
+    for address, path in leases(entry):
+        try:
+            holder = path.read_text(errors="replace").partition("\n")[0].strip()
+        except FileNotFoundError:
+            return f"the lease of {address} is gone"
+        if holder != entry.attachment.id:
+            return f"the lease of {address} is held by {holder or 'nobody'}"
+    return ""
+
+
+def mend_outside(entry: Entry) -> tuple[str, ...]:
+    """Set the node's end right; what was wrong. Raises OSError when it cannot be."""
+    with Netlink() as netlink:
+        bridge = device(netlink, entry.bridge) if entry.bridge else None
+        wrong = list(_outside(entry, netlink, bridge.index if bridge else 0))
+        for _, request in wrong:
+            for refused in netlink.send([request]):
+                if refused:
+                    raise refused
+    return tuple(sentence for sentence, _ in wrong)
+
+
+def remove_outside(entry: Entry) -> None:
+    """What is left on the node of an interface whose namespace cannot be reached any more."""
+    with Netlink() as netlink:
+        for name, mac in entry.host_side:
+            there = device(netlink, name) if name in entry.ends else None
+            if there and there.mac == mac:
+                body = LINK_HEADER.pack(0, 0, there.index, 0, 0)
+                netlink.send([Request(Type.DELLINK, Flag(0), body)])
+
+
+def leases(entry: Entry) -> Iterator[tuple[str, Path]]:
+    """Address and file of each lease that host-local must have for the attachment."""
+    for plugin in json.loads(entry.conf)["plugins"]:
+        ipam: dict[str, Any] = plugin.get("ipam", {})
+        if ipam.get("type") == "host-local":
+            directory = Path(ipam.get("dataDir") or STORE) / entry.attachment.network
+            for address in entry.addresses:
+                yield str(address.ip), directory / str(address.ip)
+
+
+def _outside(entry: Entry, netlink: Netlink, bridge: int) -> Iterator[tuple[str, Request]]:
+    for name in entry.ends:
+        there = device(netlink, name)
+        if there is None:
+            continue  # so is the interface, which ``amiss_inside`` finds
+        if bridge and there.master != bridge:
+            body = LINK_HEADER.pack(0, 0, there.index, 0, 0) + number(MASTER, bridge)
+            yield f"{name} was no port of {entry.bridge}", Request(Type.NEWLINK, Flag(0), body)
+        if not there.up:
+            (request,) = links.encode_up(Verb.ADD, Up(name))
+            yield f"{name} was down", request
+
+
+def name_of(event: bytes) -> str:
+    """Of the device that a link event is about."""
+    return to_text(attributes(event, LINK_HEADER.size).get(links.IFNAME, b""))
+
+
+def is_amiss(kind: int, event: bytes) -> bool:
+    """Whether a link event about the node's end of an interface is worth a look: it is gone, switched
+    off, its other end is, or it is a port of no bridge."""
+    flags = LINK_HEADER.unpack_from(event)[3]
+    on = flags & links.IFF_UP and flags & LOWER_UP
+    return kind == Type.DELLINK or not on or MASTER not in attributes(event, LINK_HEADER.size)

@@ -1,0 +1,93 @@
+"""The door to network namespaces: looked into, made and removed, from threads that end with it.
+
+    within(descriptor, work)   what ``work`` returns inside a namespace
+    fresh(work)                the same in one that ends with the call
+    make(path), remove(path)   one with a name, as ``ip netns`` does: a file that it is mounted on
+
+A thread that entered a namespace is never used for anything else. Sources: setns(2), unshare(2),
+mount(2), ip-netns(8).
+"""
+
+import ctypes
+import errno
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+CLONE_NEWNET = 0x40000000
+MS_BIND, MS_REC, MS_SHARED, MNT_DETACH = 0x1000, 0x4000, 0x100000, 2
+OF_THREAD = "/proc/thread-self/ns/net"
+Result = TypeVar("Result")
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mount.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_ulong, ctypes.c_void_p]
+
+
+def within(descriptor: int, work: Callable[[], Result]) -> Result:
+    """Raises OSError, and what ``work`` raises."""
+
+    def entered() -> Result:
+        _checked(_libc.setns(descriptor, CLONE_NEWNET), "setns")
+        return work()
+
+    return _alone(entered)
+
+
+def fresh(work: Callable[[], Result]) -> Result:
+    """Raises OSError, and what ``work`` raises."""
+
+    def unshared() -> Result:
+        _checked(_libc.unshare(CLONE_NEWNET), "a network namespace needs CAP_SYS_ADMIN")
+        return work()
+
+    return _alone(unshared)
+
+
+def make(path: Path) -> None:
+    """A new namespace of that name; raises FileExistsError when there is one, OSError."""
+    _share(path.parent)
+    os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
+    try:
+        fresh(lambda: _mount(OF_THREAD, path, MS_BIND))
+    except OSError:
+        path.unlink()
+        raise
+
+
+def remove(path: Path) -> None:
+    """Take the name away; the namespace ends with the last process in it. Raises OSError."""
+    if _libc.umount2(os.fsencode(path), MNT_DETACH) and ctypes.get_errno() not in (
+        errno.EINVAL,
+        errno.ENOENT,
+    ):
+        _checked(-1, f"umount {path}")
+    path.unlink(missing_ok=True)
+
+
+def _share(directory: Path) -> None:
+    """What is mounted below is seen in every mount namespace, and what is removed there is gone in all."""
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        _mount("", directory, MS_SHARED | MS_REC)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # it is no mount point yet
+            raise
+        _mount(str(directory), directory, MS_BIND | MS_REC)
+        _mount("", directory, MS_SHARED | MS_REC)
+
+
+def _mount(source: str, target: Path, flags: int) -> None:
+    _checked(_libc.mount(source.encode(), os.fsencode(target), b"none", flags, None), f"mount {target}")
+
+
+def _alone(work: Callable[[], Result]) -> Result:
+    with ThreadPoolExecutor(1, thread_name_prefix="namespace") as thread:
+        return thread.submit(work).result()
+
+
+def _checked(result: int, what: str) -> None:
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"{what}: {os.strerror(code)}")
