@@ -6,9 +6,9 @@ carried out only on that version (412 else), one without on whatever is there.
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
@@ -23,6 +23,8 @@ from rest_framework.views import set_rollback
 from netadmin.problems import Fault, Problem
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 MEDIA_TYPE = "application/problem+json"
 NAME = "[a-z0-9][a-z0-9_-]{0,62}"
@@ -111,6 +113,23 @@ def seconds_to_wait(request: Request, most: float) -> float:
             Fault("wait", text, f"is no number of seconds from 0 to {most:g}", "Give one, like wait=5")
         )
     return float(text)
+
+
+def one_or_several(reference: str) -> dict[str, Any]:
+    """The schema of a body that is one object, or a list of them."""
+    one = {"$ref": reference}
+    return {"oneOf": [one, {"type": "array", "items": one}]}
+
+
+def read_all(items: list[Any], read: Callable[[Any], T]) -> list[T]:
+    """Every item of a list; a fault says in which, like ``[1].network``."""
+    found = []
+    for place, item in enumerate(items):
+        try:
+            found.append(read(item))
+        except Problem as problem:
+            raise problem.under(f"[{place}]") from None
+    return found
 
 
 def respond(error: Exception, context: dict[str, Any]) -> Response | None:

@@ -13,8 +13,8 @@ from netadmin.problems import Conflict, Fault, Problem, StaleVersion
 from networks import addressing, desired, holders, homes, rules, segments
 from networks.declaration import OVERRIDES, Declaration, EveryNode
 from networks.lookups import the_network
-from networks.models import BUILT_IN, DEFAULT_RANGES, Network, Segment, Type
-from nodes import events, wakeup
+from networks.models import BUILT_IN, DEFAULT_RANGES, Learnt, Network, Segment, Type
+from nodes import events, holdings, wakeup
 from nodes.models import Cluster, Node, Report
 
 KEYWORDS = (
@@ -128,7 +128,10 @@ def withdraw(name: str, *, by: str, expected: int | None = None, force: bool = F
         raise Problem(Fault("name", name, "is always there", remedy))
     if not force:
         holders.refuse(network.addresses.all(), "they would lose their network")
+        holders.refuse_waiting(network.allocations.all(), "they would lose their network")
     before = describe(network)
+    asked = network.allocations.filter(learnt=Learnt.REQUEST).exclude(node=None)
+    holdings.changed(asked.values_list("node", flat=True))
     network.delete()
     events.record(by, "withdrew", "network", name, before=before)
     wakeup.wake_on_commit(node.name for node in desired.publish([]))

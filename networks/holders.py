@@ -73,6 +73,16 @@ def refuse(addresses: "QuerySet[Address]", consequence: str, where: str = "") ->
     )
 
 
+def refuse_waiting(asked: "QuerySet[Allocation]", consequence: str) -> None:
+    """The same for services that asked for an address and have none yet."""
+    waiting = asked.exclude(resource="").filter(addresses=None)
+    if count := waiting.count():
+        named = ", ".join(f"{row.service} {row.resource}" for row in waiting[:NAMED])
+        more = f" and {count - NAMED} more" if count > NAMED else ""
+        why = f"{count} services wait for an address: {named}{more}; {consequence}"
+        raise InUse(Fault("force", "false", why, "Release them, or force it"))
+
+
 def some(addresses: "QuerySet[Address]", count: int) -> str:
     """Some of the holders by name, and how many more there are."""
     holders = ", ".join(map(_holder, addresses.select_related("allocation__node")[:NAMED]))

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import F, Max, Q, QuerySet
 
 from netadmin.problems import Conflict, Fault, Problem
-from networks import desired, holders, homes, rules, segments
+from networks import allocations, desired, holders, homes, rules, segments
 from networks.declare import require_version
 from networks.lookups import the_node
 from networks.models import Address, Network, State, Type
@@ -92,11 +92,13 @@ def remove(name: str, *, by: str, expected: int | None = None, force: bool = Fal
             "they would lose their networks",
             where=f" on {name}",
         )
+        holders.refuse_waiting(node.allocations.all(), "nobody would carry out what they ask for")
     touched = list(_of_node(node))
     before = describe(node)
     segments.release(segments.of_node(node))
     for network in touched:
         homes.settle(network)
+    allocations.forget(node.allocations.exclude(resource="").select_related("network", "node"), by=by)
     node.delete()
     events.record(by, "removed", "node", name, before=before)
     brokeraccess.revoke_on_commit(name)

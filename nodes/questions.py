@@ -15,8 +15,6 @@
 given nothing, and the count is right again.
 """
 
-import threading
-import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +25,7 @@ from django.db import transaction
 from django.db.models import Count, F, Q, QuerySet
 from django.utils import timezone
 
+from netadmin import waiting
 from netadmin.problems import Conflict, Fault, Missing
 from nodes import members, wakeup
 from nodes.models import Node, Operation, Question
@@ -40,10 +39,6 @@ LONGEST_WAIT = 60.0
 KEPT = timedelta(days=1)
 MOST = 100
 """How many operations are kept: the newest."""
-WAITERS = threading.BoundedSemaphore(2)
-"""Requests that may wait for answers at once: the others' threads are for those who answer."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.2
-"""Seconds between two looks at the progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,29 +151,23 @@ def patience(seconds: float) -> float:
 
 
 def wait(operation: Operation, seconds: float) -> Progress:
-    """The progress once nobody is waited for, or after so long. Between two looks nothing is held."""
-    end = time.monotonic() + seconds
-    pause = FIRST_PAUSE
-    while not (found := progress(operation)).done and (left := end - time.monotonic()) > 0:
-        time.sleep(min(pause, left))
-        pause = min(pause * 1.5, LONGEST_PAUSE)
-    return found
+    """The progress once nobody is waited for, or after so long."""
+    return waiting.until(lambda: progress(operation), _is_done, seconds)
 
 
 def wait_beside_others(operation: Operation, seconds: float) -> Progress:
     """The same for a request; when enough others wait already, it is answered as it stands."""
-    if not seconds or not WAITERS.acquire(blocking=False):
-        return progress(operation)
-    try:
-        return wait(operation, seconds)
-    finally:
-        WAITERS.release()
+    return waiting.beside_others(lambda: progress(operation), _is_done, seconds)
 
 
 def state_of(question: Question, operation: Operation) -> str:
     """Waiting, answered, failed, late or silent."""
     over = question.state == "waiting" and operation.deadline <= timezone.now()
     return "late" if over else question.state
+
+
+def _is_done(found: Progress) -> bool:
+    return found.done
 
 
 def _open(node: Node) -> "QuerySet[Question]":

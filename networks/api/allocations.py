@@ -1,18 +1,31 @@
-"""/api/v1/allocations/: who holds which addresses."""
+"""/api/v1/allocations/: who holds which addresses, and what services ask for.
+
+POST   allocations/?wait=5     JSON -> Ask -> ``allocations.request`` -> the node -> 201, or 202
+PATCH  allocations/ID/         ``allocations.change``
+DELETE allocations/ID/?wait=5  ``allocations.release`` -> the node -> 204, or 202
+"""
 
 from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet
 from django_filters import rest_framework as filters
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from netaddr import AddrFormatError, IPAddress, IPNetwork
-from rest_framework import generics, serializers
+from rest_framework import serializers, status, viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
 
+from netadmin import rest
 from netadmin.problems import Fault, Problem
+from networks import allocations, attaching
+from networks.attaching import LONGEST_WAIT
 from networks.models import Address, Allocation
+from networks.resources import Ask
 
 PLAIN = (
-    "service", "resource", "netns", "interface", "wanted", "expose", "hostname", "dns_name_suffix", "comment",
-    "state", "healthy", "why", "remedy", "container", "mac", "learnt", "since",
+    "service", "resource", "netns", "interface", "wanted", "expose", "hostname", "dns_name_suffix",
+    "wait_dns", "comment", "state", "healthy", "why", "remedy", "container", "mac", "learnt", "since",
+    "version",
 )  # fmt: skip
 """Fields that are shown as the columns are."""
 
@@ -62,8 +75,65 @@ class AllocationFilter(filters.FilterSet):  # type: ignore[misc]
         return rows.filter(Exists(Address.objects.filter(allocation=OuterRef("pk"), address__range=inside)))
 
 
-class AllocationsView(generics.ListAPIView[Allocation]):
-    """Who holds which addresses, by network."""
+class AskSerializer(rest.Resource):
+    """An address of a network for a resource of a service."""
+
+    service = serializers.CharField(help_text="NAMESPACE/svc/NAME, or NAME of the namespace root.")
+    resource = serializers.CharField(help_text="For instance ip#0.")
+    node = serializers.CharField(help_text="Where the service's container is.")
+    network = serializers.CharField(required=False, help_text="Default: default.")
+    netns = serializers.CharField(
+        required=False, allow_blank=True,
+        help_text="The container: container#NAME, docker:NAME, podman:NAME, lxc:NAME, a process id, a path "
+        "or the name of a namespace; empty: a namespace of the service's own is made.",
+    )  # fmt: skip
+    interface = serializers.CharField(
+        required=False, allow_blank=True, help_text="There. Default: eth12, or the next that is not taken."
+    )
+    wanted = serializers.ListField(
+        child=serializers.CharField(), required=False,
+        help_text="Fixed addresses, at most one per family; a family without one takes what is free.",
+    )  # fmt: skip
+    expose = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="PORT/PROTOCOL[:HOSTPORT], like 443/tcp:8443.",
+    )
+    hostname = serializers.CharField(required=False, allow_blank=True, help_text="Its name in the DNS.")
+    dns_name_suffix = serializers.CharField(
+        required=False, allow_blank=True, help_text="Appended to the host name in the DNS."
+    )
+    wait_dns = serializers.FloatField(
+        required=False, help_text="Seconds for which a request that waits also waits for the names."
+    )
+    comment = serializers.CharField(required=False, allow_blank=True)
+
+
+ASK = "#/components/schemas/AskRequest"
+ONE = "#/components/schemas/Allocation"
+EXAMPLES = [
+    OpenApiExample(
+        "Of a docker container, reached at port 8443 of its node",
+        {
+            "service": "prod/svc/web", "resource": "ip#0", "node": "n1", "network": "backend1",
+            "netns": "docker:web", "expose": ["443/tcp:8443"],
+        },
+        request_only=True,
+    ),
+]  # fmt: skip
+WAIT = OpenApiParameter(
+    "wait",
+    float,
+    description=f"Seconds, at most {LONGEST_WAIT:g}, to wait for what the node does. Default: 0.",
+)
+
+
+class AllocationViewSet(viewsets.GenericViewSet[Allocation]):
+    """Who holds which addresses, and what services ask for. Reading needs the role viewer, writing operator.
+
+    A node carries out what is asked for: until it has, the answer is 202, and ``state`` and ``why`` say how
+    far it is.
+    """
 
     queryset = (
         Allocation.objects.select_related("network", "node")
@@ -71,4 +141,92 @@ class AllocationsView(generics.ListAPIView[Allocation]):
         .prefetch_related("addresses")
     )
     serializer_class = AllocationSerializer
+    filter_backends = [filters.DjangoFilterBackend]
     filterset_class: Any = AllocationFilter
+    lookup_value_regex = rest.NUMBER
+
+    def list(self, request: Request) -> Response:
+        """Who holds which addresses, by network."""
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(AllocationSerializer(page, many=True).data)
+
+    @extend_schema(
+        request={"application/json": rest.one_or_several(ASK)},
+        responses={code: rest.one_or_several(ONE) for code in (200, 201, 202)},
+        parameters=[WAIT],
+        examples=EXAMPLES,
+    )
+    def create(self, request: Request) -> Response:
+        """Ask for an address of a service's resource; or for several as a list: all of them or none.
+
+        201 when it is attached, 202 while it is not, 200 when the same was asked for before and is attached.
+        """
+        by, seconds = request.user.username, rest.seconds_to_wait(request, LONGEST_WAIT)
+        if isinstance(request.data, list):
+            rows = allocations.request_all(rest.read_all(request.data, ask), by=by)
+            found = attaching.wait_beside_others([row.pk for row in rows], seconds)
+            code = status.HTTP_201_CREATED if all(map(attaching.is_done, found)) else status.HTTP_202_ACCEPTED
+            return Response(AllocationSerializer(found, many=True).data, status=code)
+        row, new = allocations.request(ask(request.data), by=by)
+        return _answer(row, seconds, status.HTTP_201_CREATED if new else status.HTTP_200_OK)
+
+    def retrieve(self, request: Request, pk: str) -> Response:
+        """One allocation; 404 when it is gone."""
+        return _shown(allocations.find(int(pk)))
+
+    @extend_schema(
+        request=AskSerializer(partial=True),
+        parameters=[rest.IF_MATCH, WAIT],
+        responses={200: AllocationSerializer, 202: AllocationSerializer},
+    )
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Change what is given and keep the rest; service, resource and node stay what they are."""
+        given = AskSerializer(data=request.data, partial=True).checked()
+        expected = rest.expected_version(request)
+        row = allocations.change(int(pk), _changing(given), by=request.user.username, expected=expected)
+        return _answer(row, rest.seconds_to_wait(request, LONGEST_WAIT))
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("force", bool, description="The node is dead: its address is free at once."),
+            rest.IF_MATCH,
+            WAIT,
+        ],
+        responses={202: AllocationSerializer, 204: None},
+    )
+    def destroy(self, request: Request, pk: str) -> Response:
+        """Take it back: 202 until its node has let go of it, then 204; a reservation is gone at once."""
+        seconds = rest.seconds_to_wait(request, LONGEST_WAIT)
+        row = allocations.release(
+            int(pk),
+            by=request.user.username,
+            expected=rest.expected_version(request),
+            force=rest.forced(request),
+        )
+        left = attaching.wait_until_gone(row.pk, seconds) if row else None
+        if left is None:
+            return Response(status=status.HTTP_204_NO_CONTENT)
+        return _shown(left, status.HTTP_202_ACCEPTED)
+
+
+def ask(data: Any) -> Ask:
+    """What a JSON value asks for."""
+    given = AskSerializer(data=data).checked()
+    return Ask(given.pop("service"), given.pop("resource"), given.pop("node"), given)
+
+
+def _changing(given: dict[str, Any]) -> dict[str, Any]:
+    for name in ("service", "resource", "node"):
+        if name in given:
+            raise Problem(Fault(name, given[name], "stays what it is", "Release it, and ask anew"))
+    return given
+
+
+def _answer(row: Allocation, seconds: float, done: int = status.HTTP_200_OK) -> Response:
+    [found] = attaching.wait_beside_others([row.pk], seconds) or [row]
+    return _shown(found, done if attaching.is_done(found) else status.HTTP_202_ACCEPTED)
+
+
+def _shown(row: Allocation, code: int = status.HTTP_200_OK) -> Response:
+    headers = {"ETag": rest.etag(row.version), "Location": f"/api/v1/allocations/{row.pk}/"}
+    return Response(AllocationSerializer(row).data, status=code, headers=headers)

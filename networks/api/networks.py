@@ -225,11 +225,6 @@ class NetworkFilter(filters.FilterSet):  # type: ignore[misc]
         return networks.filter(Q(every_node=True) | Q(nodes__name=node)).distinct()
 
 
-def _one_or_several(reference: str) -> dict[str, Any]:
-    one = {"$ref": reference}
-    return {"oneOf": [one, {"type": "array", "items": one}]}
-
-
 class NetworkViewSet(viewsets.GenericViewSet[Network]):
     """Networks. Reading needs the role viewer, writing operator."""
 
@@ -247,8 +242,8 @@ class NetworkViewSet(viewsets.GenericViewSet[Network]):
         return self.get_paginated_response(represent(page or []))
 
     @extend_schema(
-        request={"application/json": _one_or_several(f"{REF}Request")},
-        responses={201: _one_or_several(REF)},
+        request={"application/json": rest.one_or_several(f"{REF}Request")},
+        responses={201: rest.one_or_several(REF)},
         examples=EXAMPLES,
     )
     def create(self, request: Request) -> Response:
@@ -256,7 +251,7 @@ class NetworkViewSet(viewsets.GenericViewSet[Network]):
         by = request.user.username
         if not isinstance(request.data, list):
             return self._answer(declare.declare(*_read(request.data), by=by), status.HTTP_201_CREATED)
-        declared = declare.declare_all(_read_all(request.data), by=by)
+        declared = declare.declare_all(rest.read_all(request.data, _read), by=by)
         return Response(represent(declared), status=status.HTTP_201_CREATED)
 
     def retrieve(self, request: Request, name: str) -> Response:
@@ -353,13 +348,3 @@ def _read(data: Any) -> tuple[str, Declaration]:
     """Name and declaration of a JSON value."""
     given = NetworkSerializer(data=data).checked()
     return given["name"], declaration(given)
-
-
-def _read_all(items: list[Any]) -> list[tuple[str, Declaration]]:
-    wanted = []
-    for place, item in enumerate(items):
-        try:
-            wanted.append(_read(item))
-        except Problem as problem:
-            raise problem.under(f"[{place}]") from None
-    return wanted

@@ -4,7 +4,7 @@ from django.urls import path, re_path
 from rest_framework.routers import SimpleRouter
 
 from netadmin.rest import NAME
-from networks.api.allocations import AllocationsView
+from networks.api.allocations import AllocationViewSet
 from networks.api.available import AvailableView, ReleaseView
 from networks.api.cluster import ClusterView
 from networks.api.explain import ExplainView
@@ -17,13 +17,13 @@ from networks.api.probes import ProbesView
 from networks.api.worker import DesiredView, ReportView
 
 router = SimpleRouter()
+router.register("allocations", AllocationViewSet, "allocation")
 router.register("networks", NetworkViewSet, "network")
 router.register("nodes", NodeViewSet, "node")
 router.register("operations", OperationViewSet, "operation")
 
 urlpatterns = [
     path("cluster/", ClusterView.as_view()),
-    path("allocations/", AllocationsView.as_view()),
     path("foreign-networks/", ForeignNetworksView.as_view()),
     path("explain/", ExplainView.as_view()),
     re_path(rf"^nodes/(?P<name>{NAME})/desired/$", DesiredView.as_view()),

@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from pytest_django import DjangoAssertNumQueries
 
+from netadmin import waiting
 from nodes import questions
 from nodes.models import Node, Operation, Question
 from tests import factories
@@ -122,9 +123,9 @@ def test_it_waits_until_the_last_one_answered(vera: Client) -> None:
 
 
 def test_it_does_not_wait_when_others_do_already(vera: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(questions, "WAITERS", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(waiting, "WAITERS", threading.BoundedSemaphore(1))
     operation = asked("n1")
-    with questions.WAITERS:
+    with waiting.WAITERS:
         start = time.monotonic()
         response = vera.get(f"{URL}{operation.pk}/", {"wait": "30"})
     assert response.status_code == 202

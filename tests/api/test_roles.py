@@ -14,6 +14,10 @@ NODE = "the node itself"
 ANYBODY = "anybody who is known"
 NEEDED = {
     ("get", "/api/v1/allocations/"): VIEWER,
+    ("post", "/api/v1/allocations/"): OPERATOR,
+    ("get", "/api/v1/allocations/{id}/"): VIEWER,
+    ("patch", "/api/v1/allocations/{id}/"): OPERATOR,
+    ("delete", "/api/v1/allocations/{id}/"): OPERATOR,
     ("get", "/api/v1/foreign-networks/"): VIEWER,
     ("get", "/api/v1/cluster/"): VIEWER,
     ("patch", "/api/v1/cluster/"): ADMIN,

@@ -1,0 +1,278 @@
+"""The verbs of an ip resource: request, change, release.
+
+    Ask -> rules -> row, its fixed addresses and host ports -> holdings of the node -> its worker
+    the worker's statement comes back through ``standings``
+
+Each is one transaction under the cluster's lock. What was asked for has its fixed addresses and host
+ports from then on; what is taken back keeps them until the node has let go, or until it is forced.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+from netaddr import IPAddress
+
+from netadmin.problems import Conflict, Fault, Missing, Problem
+from networks import expose, holders, homes, reservations, resources
+from networks.declare import require_version
+from networks.lookups import the_network
+from networks.models import Address, Allocation, HostPort, Learnt, Network, State, Type
+from networks.resources import DEFAULTS, FIRST_INTERFACE, Ask
+from nodes import events, holdings
+from nodes.models import Cluster, Node
+
+UNFIT = {
+    Type.LOOPBACK: ("is of type loopback, which every namespace has", "Name a network with addresses"),
+}
+CHOOSES_ITSELF = {Type.WEAVE: "weave hands its addresses out itself"}
+
+
+@transaction.atomic
+def request(asked: Ask, *, by: str) -> tuple[Allocation, bool]:
+    """Ask for an address of a service's resource on a node: (row, whether that is new).
+
+    What is asked for already, in the same words, is answered as it is; in other words it is a Conflict
+    that names what differs. One that is being taken back is asked for anew. Raises Problem, Missing.
+    """
+    service, resource = resources.path(asked.service), resources.resource(asked.resource)
+    values = resources.canonical({**DEFAULTS, **asked.values})
+    Cluster.locked()
+    network, node = _place(values["network"], asked.node)
+    row = _rows().filter(node=node, service=service, resource=resource).first()
+    if row is not None and row.state != State.RELEASING:
+        return _unless_it_differs(row, values), False
+    if row is None:
+        row = Allocation(service=service, resource=resource, learnt=Learnt.REQUEST)
+    row.node, row.state, row.healthy, row.why, row.remedy = node, State.REQUESTED, True, "", ""
+    _settle(row, {**values, "network": network})
+    events.record(by, "requested", "service", service, after=describe(row))
+    return row, True
+
+
+@transaction.atomic
+def request_all(asked: Sequence[Ask], *, by: str) -> list[Allocation]:
+    """Several, or none of them: a fault says in which, like ``[1].network``."""
+    return [row for row, _ in _each(asked, lambda one: request(one, by=by))]
+
+
+@transaction.atomic
+def change(key: int, values: Mapping[str, Any], *, by: str, expected: int | None = None) -> Allocation:
+    """Change what is given of a resource; its node detaches and attaches it again if that is needed.
+    What is so already is not changed."""
+    Cluster.locked()
+    row = of_service(find(key))
+    require_version(row.version, expected)
+    if row.state == State.RELEASING:
+        raise Conflict(Fault("id", str(key), f"{row} is being released", "Ask for it anew"))
+    assert row.node is not None
+    before = describe(row)
+    given = resources.canonical({**_values(row), **values})
+    given["network"], _ = _place(given["network"], row.node.name)
+    if {**_values(row), "network": row.network} == given:
+        return row
+    _settle(row, given)
+    events.record(by, "changed", "service", row.service, before=before, after=describe(row))
+    return row
+
+
+@transaction.atomic
+def release(key: int, *, by: str, expected: int | None = None, force: bool = False) -> Allocation | None:
+    """Take a resource back: its address is free when its node has detached it. None: it is gone at once,
+    as it was a reservation, or as it is forced: then the node is taken for dead."""
+    Cluster.locked()
+    row = find(key)
+    if row.state == State.RESERVED:
+        reservations.release([key], by=by)
+        return None
+    row = of_service(row)
+    require_version(row.version, expected)
+    assert row.node is not None
+    if force:
+        forget([row], by=by)
+        return None
+    if row.state != State.RELEASING:
+        row.state, row.version = State.RELEASING, holdings.changed([row.node.pk])[row.node.pk]
+        row.save(update_fields=["state", "version"])
+        events.record(
+            by, "released", "service", row.service, before=describe(row), after={"state": row.state}
+        )
+    return row
+
+
+def forget(rows: Iterable[Allocation], *, by: str) -> None:
+    """Their nodes are dead or removed: addresses and host ports are free at once."""
+    rows = list(rows)
+    for row in rows:
+        before = {**describe(row), "addresses": [str(held.address) for held in row.addresses.all()]}
+        events.record(by, "forced", "service", row.service, before=before)
+    Allocation.objects.filter(pk__in=[row.pk for row in rows]).delete()
+    holdings.changed({row.node_id for row in rows if row.node_id is not None})
+
+
+def find(key: int) -> Allocation:
+    """Raises Missing."""
+    row = _rows().filter(pk=key).first()
+    if row is None:
+        raise Missing(Fault("id", str(key), "is no allocation, or one that is gone", "List them again"))
+    return row
+
+
+def of_service(row: Allocation) -> Allocation:
+    """The row, if a service asked for it; raises Conflict."""
+    if not row.resource:
+        what = "a reservation" if row.state == State.RESERVED else "of a container that others started"
+        remedy = "Release it, and reserve anew" if row.state == State.RESERVED else "Stop that container"
+        raise Conflict(Fault("id", str(row.pk), f"{row} is {what}", remedy))
+    return row
+
+
+def describe(row: Allocation) -> dict[str, Any]:
+    """As events keep it."""
+    node = row.node.name if row.node else None
+    return {"node": node, "resource": row.resource, **_values(row)}
+
+
+def _rows() -> "QuerySet[Allocation]":
+    rows = Allocation.objects.select_related("network", "node").defer("network__peers_body")
+    return rows.prefetch_related("addresses")
+
+
+def _each(asked: Sequence[Ask], call: Callable[[Ask], Any]) -> Iterable[Any]:
+    for place, one in enumerate(asked):
+        try:
+            yield call(one)
+        except Problem as problem:
+            raise problem.under(f"[{place}]") from None
+
+
+def _values(row: Allocation) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in DEFAULTS} | {"network": row.network.name}
+
+
+def _place(name: str, node: str) -> tuple[Network, Node]:
+    """Raises Missing or Problem: the network is to be on the node, and containers can be attached to it."""
+    network = the_network(name, Network.objects.defer("peers_body"))
+    if network.is_off:
+        raise Problem(Fault("network", name, "is switched off", "Declare its range first"))
+    if network.type in UNFIT:
+        raise Problem(Fault("network", name, *UNFIT[Type(network.type)]))
+    return network, homes.node_of(network, node)
+
+
+def _unless_it_differs(row: Allocation, asked: Mapping[str, Any]) -> Allocation:
+    is_so = _values(row)
+    differing = [
+        Fault(
+            name,
+            str(value),
+            f"is {is_so[name] or 'empty'} of {row.service} {row.resource}",
+            f"Change it: PATCH /api/v1/allocations/{row.pk}/",
+        )
+        for name, value in asked.items()
+        if value != is_so[name] and not (name == "interface" and not value)
+    ]
+    if differing:
+        raise Conflict(*differing)
+    return row
+
+
+def _settle(row: Allocation, values: Mapping[str, Any]) -> None:
+    """Make the row what was asked for; raises Conflict for what somebody else has."""
+    assert row.node is not None
+    for name, value in values.items():
+        setattr(row, name, value)
+    row.interface = row.interface or _free_interface(row)
+    _require_free_interface(row)
+    addresses = _fixed(row)
+    row.version = holdings.changed([row.node.pk])[row.node.pk]
+    row.save()
+    _hold(row, addresses)
+    _map(row)
+
+
+def _beside(row: Allocation) -> set[str]:
+    """Interfaces of other resources in the same namespace."""
+    others = Allocation.objects.filter(node=row.node, netns=row.netns).exclude(pk=row.pk).exclude(resource="")
+    if not row.netns:
+        others = others.filter(service=row.service)
+    return set(others.values_list("interface", flat=True))
+
+
+def _free_interface(row: Allocation) -> str:
+    taken = _beside(row)
+    return next(name for number in range(FIRST_INTERFACE, 1000) if (name := f"eth{number}") not in taken)
+
+
+def _require_free_interface(row: Allocation) -> None:
+    if row.interface in _beside(row):
+        where = f"in {row.netns}" if row.netns else f"in the namespace of {row.service}"
+        remedy = f"Leave it out, or use {_free_interface(row)}"
+        raise Conflict(Fault("interface", row.interface, f"is another resource's {where}", remedy))
+
+
+def _fixed(row: Allocation) -> list[IPAddress]:
+    """The fixed addresses, which are in the node's part of the network and nobody else's."""
+    addresses = [IPAddress(text) for text in row.wanted]
+    if not addresses:
+        return []
+    assert row.node is not None
+    if why := CHOOSES_ITSELF.get(Type(row.network.type)):
+        raise Problem(Fault("wanted", row.wanted[0], why, "Leave it out"))
+    there = homes.Homes(row.network, addresses)
+    for address in addresses:
+        try:
+            there.of(address, row.node.name)
+        except Problem as problem:
+            raise type(problem)(
+                *(Fault("wanted", fault.value, fault.why, fault.remedy) for fault in problem.faults)
+            ) from None
+    return addresses
+
+
+def _hold(row: Allocation, addresses: Sequence[IPAddress]) -> None:
+    """A reservation for the same service is used up; anybody else's address is a Conflict. What the node
+    has attached meanwhile stays the row's until the node says otherwise."""
+    locality = row.network.locality(row.node)
+    held = holders.of_addresses(row.network, addresses)
+    for address in addresses:
+        holder = held.get((address, locality))
+        if holder is None:
+            Address.objects.create(network=row.network, allocation=row, address=address, locality=locality)
+        elif holder.allocation_id != row.pk:
+            _take_over(row, holder)
+
+
+def _take_over(row: Allocation, holder: Address) -> None:
+    other = holder.allocation
+    its_own = (row.service, row.service.removeprefix("root/svc/"))
+    if other.state != State.RESERVED or other.service not in its_own:
+        why = f"is in use in {row.network.name}: {holders.described(other)}"
+        raise Conflict(Fault("wanted", str(holder.address), why, "Ask for another one, or for any"))
+    Address.objects.filter(pk=holder.pk).update(allocation=row)
+    Allocation.objects.filter(pk=other.pk, addresses=None).delete()
+
+
+def _map(row: Allocation) -> None:
+    """Its ports of the node; raises Conflict that names who has one."""
+    wanted = {(port.protocol, port.host_port) for port in expose.parse_all(row.expose) if port.host_port}
+    held = {(port.protocol, port.port): port for port in HostPort.objects.filter(allocation=row)}
+    HostPort.objects.filter(pk__in=[port.pk for key, port in held.items() if key not in wanted]).delete()
+    new = sorted(wanted - held.keys())
+    taken = HostPort.objects.filter(node=row.node, port__in=[port for _, port in new])
+    for port in taken.select_related("allocation"):
+        if (port.protocol, port.port) in wanted:
+            raise Conflict(_mapped(port))
+    HostPort.objects.bulk_create(
+        HostPort(node=row.node, allocation=row, protocol=protocol, port=port) for protocol, port in new
+    )
+
+
+def _mapped(port: HostPort) -> Fault:
+    other = port.allocation
+    why = f"leads to {other.service} {other.resource}" + (
+        ", which is being released" if other.state == State.RELEASING else ""
+    )
+    remedy = "Use another port of the node, or release that one"
+    return Fault("expose", f"{port.port}/{port.protocol}", why, remedy)
