@@ -232,4 +232,4 @@ def test_the_short_way_to_encode_a_route_says_what_the_long_one_says() -> None:
     plain = _route(1)
     body = routes.encode(Verb.ADD, plain, lambda _: 7).body
     hop = attribute(routes.GATEWAY, packed(plain.via)) + number(routes.OIF, 7)
-    assert body == routes._body(plain, routes.UNIVERSE, routes.UNICAST, hop)
+    assert body == routes._body(plain, routes._scope(plain), routes.UNICAST, hop)

@@ -4,7 +4,7 @@ import dataclasses
 import gc
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -293,8 +293,9 @@ def test_five_thousand_peers_cost_little_time_and_then_none(tmp_path: Path) -> N
                 n1.prober.aim(wanted, HOST, False)
             aimed = (time.process_time() - start) / 1000
             gc.collect()  # what was thrown away until here is not the cost of doing nothing
+            time.sleep(0.5)  # nor is what the thread still has to do for the last aims
             woken, start = n1.woken, time.process_time()
-            until(_in_a_while(2.0), what="nothing happens", within=5)
+            time.sleep(2.0)  # and not a loop, which would cost what is measured here
             assert n1.woken == woken
             assert time.process_time() - start < 0.1
     assert probed[0] < 3.0, "half a second when this was written"
@@ -304,11 +305,6 @@ def test_five_thousand_peers_cost_little_time_and_then_none(tmp_path: Path) -> N
 def _piece(number: int) -> str:
     """One of 16384 subnets."""
     return f"10.{64 + (number >> 10)}.{(number >> 2) & 255}.{(number & 3) * 64}/26"
-
-
-def _in_a_while(seconds: float) -> Callable[[], bool]:
-    end = time.monotonic() + seconds
-    return lambda: time.monotonic() > end
 
 
 @pytest.mark.usefixtures("impatient")

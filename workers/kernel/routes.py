@@ -8,6 +8,11 @@
 A peer is reached directly when its next hop is on a subnet of this node (tunnel=auto), never
 (always), or not at all otherwise (never).
 
+The kernel keeps the next hops of one device, protocol and scope in one chain, and walks along it for
+each route that is added (fib_info_hashfn, net/ipv4/fib_semantics.c): thousands of peers would cost
+the square of their number. So the routes of IPv4 are spread over some scopes; any below ``LINK`` means
+the same to a packet.
+
 The protocol number marks ours. A replace takes a route over whoever's it is, so routes are
 added exclusively, and replaced only where the dump showed one of ours. IPv6 needs one of
 the two in any case: without, a second next hop joins silently.
@@ -48,6 +53,8 @@ DST, OIF, GATEWAY, PRIORITY, PREFSRC, MULTIPATH, TABLE = 1, 4, 5, 6, 7, 9, 15
 ONLINK = 4
 """RTNH_F_ONLINK: the next hop is on the device, whatever the addresses say."""
 UNIVERSE, LINK, ANY = 0, 253, 255
+SCOPES = 64
+"""Over how many the routes of IPv4 are spread."""
 UNICAST, BLACKHOLE = 1, 6
 MAIN = 254
 ADDING = int(Flag.CREATE | Flag.EXCL)
@@ -150,7 +157,7 @@ def encode(verb: Verb, route: Route, index: IndexOf) -> Request:
     if route.via and not (":" in route.dst or route.src or route.encap or route.onlink or route.metric):
         return Request(Type.NEWROUTE, flags, _plain(route, device))
     hop = attribute(GATEWAY, packed(route.via)) if route.via else b""
-    scope = UNIVERSE if route.via or family(route.dst) == INET6 else LINK
+    scope = UNIVERSE if family(route.dst) == INET6 else _scope(route)
     source = attribute(PREFSRC, packed(route.src)) if route.src else b""
     around = encode_encap(route.encap) if route.encap else b""
     body = _body(route, scope, UNICAST, hop + number(OIF, device) + source + around)
@@ -163,9 +170,15 @@ def _plain(route: Route, device: int) -> bytes:
     table = route.table
     small = table if table < 256 else 0
     return PLAIN.pack(
-        *(INET, int(length), 0, 0, small, route.protocol, UNIVERSE, UNICAST, 0),
+        *(INET, int(length), 0, 0, small, route.protocol, _scope(route), UNICAST, 0),
         *(8, TABLE, table, 8, DST, inet_aton(dst), 8, GATEWAY, inet_aton(route.via), 8, OIF, device),
     )
+
+
+def _scope(route: Route) -> int:
+    """The same for the same next hop, so that routes which share one still do."""
+    hop = route.encap.remote if route.encap else route.via
+    return sum(packed(hop)) % SCOPES if hop else LINK
 
 
 def dump(kind: int, protocol: int = 0, table: int = 0) -> Request:
