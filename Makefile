@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest
 SANDBOX := $(BIN)/python -m lab.sandbox --
 # The first one may build a kernel for minutes, behind all others.
 PARTS := test-umlinux check-lint check-types check-contracts check-django \
-         test-units test-worker test-postgresql test-pages test-kernel test-lab
+         test-units test-worker test-postgresql test-pages test-kernel test-dns test-lab
 
 .PHONY: demo test bench lint setup-run setup-test setup-bench $(PARTS)
 
@@ -64,6 +64,9 @@ test-worker:
 
 test-kernel:
 	$(SANDBOX) $(PYTEST) -m "not tunnel" tests/kernel
+
+test-dns:
+	$(SANDBOX) $(PYTEST) tests/dns
 
 test-lab:
 	$(SANDBOX) $(PYTEST) -m "not tunnel" tests/lab

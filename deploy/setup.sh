@@ -10,10 +10,11 @@ packages="containernetworking-plugins nftables iptables iproute2 iputils-ping ut
 requirements=requirements.txt
 if [ "$what" = test ]; then
     packages="$packages postgresql chromium fonts-dejavu-core systemd"
+    packages="$packages pdns-server pdns-backend-remote pdns-recursor bind9-dnsutils haproxy"
     requirements=requirements-dev.txt
 fi
 if [ "$what" = bench ]; then
-    packages="$packages frr bird2"
+    packages="$packages frr bird2 pdns-server pdns-backend-remote pdns-backend-bind dnsperf"
 fi
 
 step() { printf '  %-10s %s\n' "$1" "$2"; }
@@ -39,9 +40,9 @@ if [ -n "$missing" ]; then
     step packages "installing$missing"
     log=$(mktemp)
     export DEBIAN_FRONTEND=noninteractive
-    # Routing daemons must not start here; invoke-rc.d(8) asks this file.
+    # Routing daemons and DNS servers must not start here; invoke-rc.d(8) asks this file.
     policy=/usr/sbin/policy-rc.d
-    if [ "$what" = bench ] && [ ! -e "$policy" ]; then
+    if [ "$what" != run ] && [ ! -e "$policy" ]; then
         trap 'rm -f "$policy"' EXIT
         printf '#!/bin/sh\nexit 101\n' >"$policy"
         chmod 755 "$policy"

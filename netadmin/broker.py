@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 TASK = "netadmin.look"
 QUESTIONS = "netadmin.questions"
 HOLDINGS = "netadmin.holdings"
+NAMES = "netadmin.names"
+"""Channel: what the cluster DNS serves was changed."""
 
 
 def url() -> str:

@@ -7,6 +7,7 @@ from django.db import transaction
 from netadmin.problems import Fault, Problem
 from networks import desired, rules
 from networks.declare import require_version
+from networks.dns import changes
 from networks.models import Network
 from nodes import events, wakeup
 from nodes.models import Cluster
@@ -32,6 +33,7 @@ def change(*, by: str, expected: int | None = None, **fields: Any) -> Cluster:
         return cluster
     cluster.version += 1
     cluster.save()
+    changes.changed()
     events.record(by, "changed", "cluster", cluster.name, before=before, after=after)
     wakeup.wake_on_commit(node.name for node in desired.publish([]))
     return cluster

@@ -12,6 +12,7 @@ from django.db import transaction
 from netadmin.problems import Conflict, Fault, Problem, StaleVersion
 from networks import addressing, desired, holders, homes, rules, segments
 from networks.declaration import OVERRIDES, Declaration, EveryNode
+from networks.dns import changes
 from networks.lookups import the_network
 from networks.models import BUILT_IN, DEFAULT_RANGES, Learnt, Network, Segment, Type
 from nodes import events, holdings, wakeup
@@ -134,6 +135,7 @@ def withdraw(name: str, *, by: str, expected: int | None = None, force: bool = F
     holdings.changed(asked.values_list("node", flat=True))
     network.delete()
     events.record(by, "withdrew", "network", name, before=before)
+    changes.changed()
     wakeup.wake_on_commit(node.name for node in desired.publish([]))
 
 
@@ -299,4 +301,5 @@ def _save_overridden(network: Network, rows: list[Segment]) -> None:
 
 
 def _publish(network: Network) -> None:
+    changes.changed()
     wakeup.wake_on_commit(node.name for node in desired.publish([network]))

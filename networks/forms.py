@@ -240,6 +240,7 @@ class NodeForm(VerbForm):
     )
     cni_plugins = _line("Directory of the CNI plugins", _help(Node, "cni_plugins"), "/usr/lib/cni")
     cni_config = _line("Directory of the CNI files", _help(Node, "cni_config"), "/etc/cni/net.d")
+    weight = Number(label="Weight", help_text=_help(Node, "weight"))
     comment = _line("Comment")
 
     class Meta:
@@ -259,8 +260,9 @@ class NodeForm(VerbForm):
         )
 
     def given(self) -> dict[str, Any]:
-        """Keyword arguments of the membership verbs, but the name."""
-        return {name: value for name, value in self.cleaned_data.items() if name not in ("name", "version")}
+        """Keyword arguments of the membership verbs, but the name. An empty weight is the usual one."""
+        given = {name: value for name, value in self.cleaned_data.items() if name not in ("name", "version")}
+        return {**given, "weight": Node().weight if given["weight"] is None else given["weight"]}
 
 
 class ClusterForm(VerbForm):

@@ -119,6 +119,7 @@ CLUSTER: Mapping[str, Option] = {
 CLUSTER_READ_ONLY = "cluster.nodes"
 NODE: Mapping[str, Option] = {
     "node.addresses": Option("addresses", words, _joined),
+    "node.weight": Option("weight", _number),
     "node.comment": Option("comment", str),
     "cni.plugins": Option("cni_plugins", str),
     "cni.config": Option("cni_config", str),

@@ -13,12 +13,13 @@ from django.db.models import F, Max, Q, QuerySet
 from netadmin.problems import Conflict, Fault, Problem
 from networks import allocations, desired, holders, homes, rules, segments
 from networks.declare import require_version
+from networks.dns import changes
 from networks.lookups import the_node
 from networks.models import Address, Network, State, Type
 from nodes import brokeraccess, events, wakeup
 from nodes.models import Cluster, Node, Report
 
-FIELDS = ("addresses", "cni_plugins", "cni_config", "comment")
+FIELDS = ("addresses", "cni_plugins", "cni_config", "weight", "comment")
 
 
 def add(name: str, *, by: str, **fields: Any) -> Node:
@@ -70,6 +71,7 @@ def change(name: str, *, by: str, expected: int | None = None, **fields: Any) ->
     node.version += 1
     node.save(update_fields=[*fields, "version"])
     events.record(by, "changed", "node", name, before=before, after=after)
+    changes.changed()
     _follow(_of_node(node))
     return Node.objects.get(pk=node.pk)
 
@@ -101,6 +103,7 @@ def remove(name: str, *, by: str, expected: int | None = None, force: bool = Fal
     allocations.forget(node.allocations.exclude(resource="").select_related("network", "node"), by=by)
     node.delete()
     events.record(by, "removed", "node", name, before=before)
+    changes.changed()
     brokeraccess.revoke_on_commit(name)
     wakeup.wake_on_commit(other.name for other in desired.publish(touched))
 
@@ -147,6 +150,7 @@ def _faults(node: Node) -> list[Fault]:
             if path
             for fault in rules.directory_faults(field, path)
         ),
+        *rules.weight_faults(node.weight),
         *rules.length_faults("comment", node.comment, rules.LONGEST_TEXT),
     ]
 

@@ -348,3 +348,26 @@ class HostPort(models.Model):
 
     def __str__(self) -> str:
         return f"{self.port}/{self.protocol} of {self.node}"
+
+
+class DnsSerial(models.Model):
+    """One row: the serial of all zones of the cluster DNS, which grows with every change."""
+
+    serial = models.PositiveBigIntegerField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(pk=1), name="one_dns_serial")]
+
+    def __str__(self) -> str:
+        return str(self.serial)
+
+
+class DnsServer(models.Model):
+    """A process that serves the zones, and how far it has come."""
+
+    name = models.CharField(max_length=253, unique=True)
+    serial = models.PositiveBigIntegerField(help_text="All changes up to this one are served.")
+    seen = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name

@@ -24,6 +24,7 @@ LARGEST_TABLE = 2**32 - 1
 SMALLEST_MTU = {4: 576, 6: 1280}
 """RFC 791 and RFC 8200."""
 LARGEST_MTU = 65535
+LARGEST_WEIGHT = 65535
 LARGEST_NUMBER = 2**63 - 1
 """Of a column."""
 LONGEST_TEXT = 255
@@ -280,6 +281,12 @@ def length_faults(field: str, text: str, longest: int) -> Iterator[Fault]:
     """A text longer than its column."""
     if len(text) > longest:
         yield Fault(field, f"{text[:20]}...", f"is longer than {longest} characters", "Shorten it")
+
+
+def weight_faults(weight: int) -> Iterator[Fault]:
+    """Of a node: the weight of SRV records (RFC 2782), 16 bits."""
+    if not 0 <= weight <= LARGEST_WEIGHT:
+        yield Fault("weight", str(weight), "is out of range", f"Use 0 to {LARGEST_WEIGHT}; 10 is usual")
 
 
 def _numbers(network: Network) -> Iterator[Fault]:

@@ -27,7 +27,7 @@ def access_list(control_digest: str) -> str:
     """The whole access list as a file of the embedded broker: everybody else may nothing."""
     lines = [
         "user default off resetpass resetkeys resetchannels -@all",
-        f"user control on #{control_digest} resetchannels ~node.* -@all "
+        f"user control on #{control_digest} resetchannels &{broker.NAMES} ~node.* -@all "
         + " ".join(
             (
                 *LOGIN,
@@ -40,6 +40,9 @@ def access_list(control_digest: str) -> str:
                 "+acl|users",
                 "+info",
                 "+llen",
+                "+publish",
+                "+subscribe",
+                "+unsubscribe",
             )
         ),
     ]

@@ -62,6 +62,9 @@ class Node(models.Model):
     )
     cni_plugins = models.CharField(max_length=255, blank=True, help_text="Directory; empty: the cluster's.")
     cni_config = models.CharField(max_length=255, blank=True, help_text="Directory; empty: the cluster's.")
+    weight = models.PositiveIntegerField(
+        default=10, help_text="Of its services' ports in the DNS (SRV): a share of the clients, 0 to 65535."
+    )
     comment = models.CharField(max_length=255, blank=True)
     joined = models.DateTimeField(auto_now_add=True)
     version = models.PositiveIntegerField(default=1, editable=False)

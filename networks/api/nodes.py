@@ -49,6 +49,9 @@ class NodeSerializer(rest.Resource):
     cni_config = serializers.CharField(
         required=False, allow_blank=True, help_text="Directory; empty: the cluster's."
     )
+    weight = serializers.IntegerField(
+        required=False, help_text="Of its services' ports in the DNS (SRV), 0 to 65535; 10 unless given."
+    )
     comment = serializers.CharField(required=False, allow_blank=True)
 
     version = serializers.IntegerField(read_only=True, help_text="Also the ETag; give it in If-Match.")
@@ -92,6 +95,7 @@ def represent(state: convergence.NodeState) -> dict[str, Any]:
         "addresses": node.addresses,
         "cni_plugins": node.cni_plugins,
         "cni_config": node.cni_config,
+        "weight": node.weight,
         "comment": node.comment,
         "version": node.version,
         "position": node.position,

@@ -1,0 +1,187 @@
+"""PowerDNS' remote backend: a line with a question, a line with the answer. Pure, but for the turn of
+addresses.
+
+    {"method": "lookup", "parameters": {"qname": "Web.prod.svc.c1.", "qtype": "ANY", ...}}
+    {"result": [{"qname": "web.prod.svc.c1.", "qtype": "A", "content": "10.11.0.7", "ttl": 60, ...}]}
+
+PowerDNS asks for ANY and picks the type itself. It never shuffles: several addresses of a name come in
+another order each time from here. A name between others has one empty row, else its parents were
+missing (NXDOMAIN) and a resolver took all below for missing too (RFC 8020). What we do not know is
+answered false: "nothing". (https://doc.powerdns.com/authoritative/backends/remote.html)
+"""
+
+import logging
+import random
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from networks.dns import names
+from networks.dns.names import Record
+from networks.dns.zones import Zones
+
+log = logging.getLogger(__name__)
+
+NOTHING = b'{"result":false}\n'
+DONE = b'{"result":true}\n'
+EVERYBODY = ("0.0.0.0/0", "::/0")
+ANY = "ANY"
+Row = dict[str, Any]
+
+
+class Parameters(msgspec.Struct):
+    """Those that we look at; what PowerDNS adds is passed over."""
+
+    qname: str = ""
+    qtype: str = ""
+    name: str = ""
+    zonename: str = ""
+    kind: str = ""
+
+
+class Question(msgspec.Struct):
+    method: str
+    parameters: Parameters = msgspec.field(default_factory=Parameters)
+
+
+_decoder = msgspec.json.Decoder(Question)
+_encode = msgspec.json.encode
+
+
+class Backend:
+    """Answers from the zones as they are now."""
+
+    def __init__(self, zones: Zones, transfers_to: Iterable[str] = EVERYBODY) -> None:
+        self.zones = zones
+        self.transfers_to = list(transfers_to)
+        """Networks whose hosts may have whole zones (AXFR)."""
+        self._numbers: dict[str, int] = {}
+        """Of zones, as PowerDNS knows them: once given, they stay."""
+        self._ready: dict[str, list[list[bytes]]] = {}
+        """Rows as JSON of the names that were asked for, one list for each type; none of nobody's names,
+        or whoever asks for many would fill the memory."""
+        self._methods: dict[str, Callable[[Parameters], bytes]] = {
+            "lookup": self._lookup,
+            "list": self._list,
+            "getAllDomains": self._all_domains,
+            "getDomainInfo": self._domain_info,
+            "getDomainMetadata": self._metadata,
+            "getAllDomainMetadata": self._all_metadata,
+            "initialize": lambda _: DONE,
+        }
+
+    def answer(self, line: bytes) -> bytes:
+        """The line that answers a line."""
+        try:
+            question = _decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            log.warning("not a question of PowerDNS (%s): %r", error, line[:200])
+            return NOTHING
+        method = self._methods.get(question.method)
+        return method(question.parameters) if method else NOTHING
+
+    def forget(self, names: Iterable[str]) -> None:
+        """The records of these names changed; so did every SOA."""
+        for name in (*names, *self.zones.apexes):
+            self._ready.pop(name, None)
+
+    def _lookup(self, asked: Parameters) -> bytes:
+        name = asked.qname.lower()
+        if asked.qtype != ANY:
+            return self._result(row for row in self._rows(name) if row["qtype"] == asked.qtype)
+        groups = self._ready.get(name)
+        if groups is None:
+            groups = self._grouped(name)
+        if not groups:
+            return NOTHING
+        rows: list[bytes] = []
+        for group in groups:
+            rows += group if len(group) == 1 else _turned(group)
+        return b'{"result":[' + b",".join(rows) + b"]}\n"
+
+    def _grouped(self, name: str) -> list[list[bytes]]:
+        groups: dict[str, list[bytes]] = {}
+        for row in self._rows(name):
+            groups.setdefault(row["qtype"], []).append(_encode(row))
+        if groups:
+            self._ready[name] = list(groups.values())
+        return list(groups.values())
+
+    def _rows(self, name: str) -> list[Row]:
+        """All rows of a name."""
+        apex = self.zones.zone_of(name)
+        if not apex:
+            return []
+        if self.zones.is_between(name):
+            return [self._row(Record(name, "", names.TTL, ""), apex)]
+        found = [self._row(record, apex) for record in self.zones.records(name)]
+        return [self._row(self.zones.soa(apex), apex), *found] if name == apex else found
+
+    def _list(self, asked: Parameters) -> bytes:
+        """A whole zone, for a transfer."""
+        apex = _with_dot(asked.zonename)
+        if apex not in self.zones.apexes:
+            return NOTHING
+        return self._result(self._row(record, apex) for record in self.zones.of_zone(apex))
+
+    def _all_domains(self, asked: Parameters) -> bytes:
+        return self._result(self._domain(apex) for apex in self.zones.facts.apexes)
+
+    def _domain_info(self, asked: Parameters) -> bytes:
+        apex = _with_dot(asked.name)
+        return _answer(self._domain(apex)) if apex in self.zones.apexes else NOTHING
+
+    def _metadata(self, asked: Parameters) -> bytes:
+        return _answer(self._metadata_of(asked.name).get(asked.kind, []))
+
+    def _all_metadata(self, asked: Parameters) -> bytes:
+        return _answer(self._metadata_of(asked.name))
+
+    def _metadata_of(self, name: str) -> dict[str, list[str]]:
+        ours = _with_dot(name) in self.zones.apexes
+        return {"ALLOW-AXFR-FROM": self.transfers_to} if ours else {}
+
+    def _domain(self, apex: str) -> Row:
+        serial = self.zones.facts.serial % 2**32
+        return {
+            "id": self._number(apex),
+            "zone": apex,
+            "kind": "native",
+            "serial": serial,
+            "notified_serial": serial,
+            "last_check": 0,
+            "masters": [],
+        }
+
+    def _row(self, record: Record, apex: str) -> Row:
+        return {
+            "qname": record.name,
+            "qtype": record.type,
+            "content": record.content,
+            "ttl": record.ttl,
+            "domain_id": self._number(apex),
+        }
+
+    def _number(self, apex: str) -> int:
+        return self._numbers.setdefault(apex, len(self._numbers) + 1)
+
+    @staticmethod
+    def _result(rows: Iterable[Row]) -> bytes:
+        found = list(rows)
+        return _answer(found) if found else NOTHING
+
+
+def _answer(result: object) -> bytes:
+    return _encode({"result": result}) + b"\n"
+
+
+def _turned(rows: list[bytes]) -> list[bytes]:
+    """Beginning with any of them: PowerDNS looks a name up several times a question, so taking turns
+    would not be fair."""
+    start = random.randrange(len(rows))
+    return rows[start:] + rows[:start]
+
+
+def _with_dot(name: str) -> str:
+    return f"{name.lower().rstrip('.')}."

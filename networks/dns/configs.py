@@ -1,0 +1,130 @@
+"""Configuration of the programs around: PowerDNS, its recursor, a container's resolver, HAProxy.
+
+Values that matter were measured; docs/dns.md says what each is for.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from netadmin.problems import Fault, Problem
+from networks.dns import labels
+from networks.dns.ports import NAMES
+from networks.dns.zones import Facts
+from workers.holdings import Port
+
+AUTHORITATIVE = "127.0.0.1:5300"
+"""Where PowerDNS answers beside the recursor."""
+CACHED = 5
+"""Seconds for which PowerDNS keeps what it was not told to forget."""
+NEW_ZONE = 1
+"""Seconds after which PowerDNS looks for new zones; nothing can tell it of one."""
+TRANSFER = 30_000
+"""Milliseconds: the default of 2000 ends the transfer of a zone of 9000 records."""
+SLOTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, text: str) -> "Endpoint":
+        """HOST:PORT, IPv6 in brackets. Raises Problem."""
+        host, _, port = text.rpartition(":")
+        if not host or not port.isdecimal() or not 1 <= int(port) <= 65535:
+            raise Problem(Fault("address", text, "is no ADDRESS:PORT", f"Give one like {AUTHORITATIVE}"))
+        return cls(host.strip("[]"), int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def pdns(socket: Path, control: Path, listen: Sequence[str], port: int) -> str:
+    """pdns.conf of the authoritative server."""
+    return _settings(
+        {
+            "launch": "remote",
+            "remote-connection-string": f"unix:path={socket},timeout={TRANSFER}",
+            "local-address": ", ".join(listen),
+            "local-port": port,
+            "socket-dir": control.parent,
+            "cache-ttl": CACHED,
+            "query-cache-ttl": CACHED,
+            "negquery-cache-ttl": CACHED,
+            "zone-cache-refresh-interval": NEW_ZONE,
+            "distributor-threads": 3,
+            "receiver-threads": 1,
+            "disable-axfr": "no",
+            "security-poll-suffix": "",
+            "version-string": "anonymous",
+        }
+    )
+
+
+def recursor(facts: Facts, authoritative: Endpoint, listen: Sequence[str], upstream: Sequence[str]) -> str:
+    """recursor.conf: our zones are asked of PowerDNS, the rest of ``upstream``, or from the root down."""
+    forwarded = ", ".join(f"{apex.rstrip('.')}={authoritative}" for apex in facts.apexes)
+    settings: dict[str, object] = {
+        "local-address": ", ".join(listen),
+        "local-port": 53,
+        "forward-zones": forwarded,
+        "dnssec": "off",
+    }
+    if upstream:
+        settings["forward-zones-recurse"] = f".={';'.join(upstream)}"
+    return _settings(settings)
+
+
+def resolv(facts: Facts, service: str) -> str:
+    """resolv.conf(5) of a service's containers. Raises Problem for what is no service's path, or while
+    the cluster has no DNS servers."""
+    domain = _domain(service)
+    if not facts.servers:
+        remedy = "Declare them: manage.py cluster set --kw cluster.dns='10.0.0.53 10.0.0.54'"
+        raise Problem(Fault("cluster.dns", "", "names no DNS server", remedy))
+    search = " ".join(
+        f"{part}.{facts.cluster}" for part in (domain, domain.partition(".")[2], labels.SERVICE)
+    )
+    lines = [*(f"nameserver {address}" for address in facts.servers), f"search {search}"]
+    return "\n".join([*lines, "options ndots:2 edns0 use-vc", ""])
+
+
+def haproxy(facts: Facts, service: str, port: Port, authoritative: Endpoint) -> str:
+    """A backend whose servers are those that the SRV records of a port name."""
+    domain = _domain(service)
+    name = NAMES.get((port.port, port.protocol), str(port.port))
+    backend = domain.removesuffix(f".{labels.SERVICE}").replace(".", "_")
+    return f"""resolvers cluster
+    nameserver dns1 {authoritative}
+    accepted_payload_size 8192
+    timeout resolve 500ms
+    timeout retry   300ms
+    resolve_retries 2
+    hold valid    500ms
+    hold obsolete 0s
+    hold nx       0s
+    hold other    0s
+    hold refused  0s
+    hold timeout  300s
+
+backend {backend}_{name}
+    balance roundrobin
+    server-template s {SLOTS} _{name}._{port.protocol}.{domain}.{facts.cluster} resolvers cluster \\
+        resolve-prefer ipv4 init-addr none check inter 500ms fastinter 200ms rise 1 fall 2
+"""
+
+
+def _domain(service: str) -> str:
+    path = labels.Path.of(service)
+    faults = list(labels.path_faults("service", service))
+    if path.kind != labels.SERVICE:
+        faults.append(Fault("service", service, "is not of kind svc: it has no names", "Give NS/svc/NAME"))
+    if faults:
+        raise Problem(*faults)
+    return path.domain
+
+
+def _settings(values: dict[str, object]) -> str:
+    return "".join(f"{name}={value}\n" for name, value in values.items())

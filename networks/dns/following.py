@@ -1,0 +1,127 @@
+"""Changes reach the zones, then the caches, then who waits for them.
+
+    message, or a second went by -> serial -> facts -> zones -> caches forget -> acknowledged
+
+Rows are read in one thread and acknowledged in another, so that neither a slow database nor a lock
+holds up an answer. While the database is away, what was read last is served.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from django.db import DatabaseError, InterfaceError, connection
+
+from networks.dns import changes, loaded
+from networks.dns.backend import Backend
+from networks.dns.caches import Caches
+from networks.dns.zones import Facts
+
+log = logging.getLogger(__name__)
+
+LOOK = 1.0
+"""Seconds between two looks at the serial."""
+WHOLE_LOOK = 30.0
+"""Seconds between two looks at everything: what nobody told of is seen then."""
+HEARTBEAT = 5.0
+"""Seconds between two acknowledgements of one serial."""
+ONCE_MORE = 0.1
+"""Seconds after which caches forget again: an answer that was under way may have come in behind."""
+AWAY = (DatabaseError, InterfaceError)
+
+Result = TypeVar("Result")
+
+
+class Rows:
+    """A thread with a database connection of its own."""
+
+    def __init__(self, name: str) -> None:
+        self._thread = ThreadPoolExecutor(1, name)
+
+    async def call(self, function: Callable[..., Result], *args: object) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, function, args)
+
+    def _run(self, function: Callable[..., Result], args: tuple[object, ...]) -> Result:
+        try:
+            return function(*args)
+        except AWAY:
+            connection.close()
+            raise
+
+
+class Follower:
+    """Keeps the backend's zones as the rows are; ``news`` is set when somebody told of a change."""
+
+    def __init__(self, backend: Backend, caches: Caches, name: str) -> None:
+        self._backend, self._caches, self._name = backend, caches, name
+        self.news = asyncio.Event()
+        self._reader, self._writer = Rows("rows"), Rows("acknowledge")
+        self._looked = time.monotonic()
+        self._acknowledged = (0, 0.0)
+        self._untold: int | None = None
+        self._away = False
+
+    async def run(self) -> None:
+        """For ever."""
+        await self._caches.forget_all()
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                try:
+                    await self._turn(tasks)
+                    self._away = False
+                except AWAY as error:
+                    if not self._away:
+                        log.warning("the database is away (%s): serving what was read last", error)
+                    self._away = True
+                await self._told(LOOK)
+
+    async def _turn(self, tasks: asyncio.TaskGroup) -> None:
+        served = self._backend.zones.facts.serial
+        due = time.monotonic() - self._looked >= WHOLE_LOOK
+        if self.news.is_set() or due or await self._reader.call(changes.serial) != served:
+            self.news.clear()
+            self._looked = time.monotonic()
+            changed = self._take_in(await self._reader.call(loaded.facts))
+            if changed:
+                await self._caches.forget(changed)
+                tasks.create_task(self._forget_again(changed))
+            await self._announce(served, bool(changed))
+        await self._acknowledge()
+
+    def _take_in(self, facts: Facts) -> set[str]:
+        """The names that changed, with the apexes of their zones, whose serial is another one now."""
+        zones = self._backend.zones
+        changed = zones.follow(facts)
+        self._backend.forget(changed)
+        for fault in facts.faults if changed else ():
+            log.warning("not served: %s", fault)
+        return changed | {apex for name in changed if (apex := zones.zone_of(name))}
+
+    async def _forget_again(self, names: set[str]) -> None:
+        await asyncio.sleep(ONCE_MORE)
+        await self._caches.forget(names)
+
+    async def _announce(self, before: int, changed: bool) -> None:
+        """Names that changed without the serial, twice looked at: somebody wrote rows and did not tell."""
+        serial = self._backend.zones.facts.serial
+        if self._untold == serial:
+            log.warning("names were changed and nobody told of it: the serial grows now")
+            await self._writer.call(changes.changed)
+        self._untold = serial if changed and serial == before else None
+
+    async def _acknowledge(self) -> None:
+        serial, now = self._backend.zones.facts.serial, time.monotonic()
+        said, at = self._acknowledged
+        if serial != said or now - at >= HEARTBEAT:
+            await self._writer.call(changes.acknowledge, self._name, serial)
+            self._acknowledged = serial, now
+
+    async def _told(self, within: float) -> None:
+        try:
+            async with asyncio.timeout(within):
+                await self.news.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,53 @@
+"""The process beside PowerDNS: zones in memory, a UNIX socket for its questions, changes followed."""
+
+import asyncio
+import logging
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from networks.dns import hearing, loaded
+from networks.dns.backend import EVERYBODY, Backend
+from networks.dns.caches import Caches
+from networks.dns.following import Follower
+from networks.dns.listening import Connection, Place, bound
+from networks.dns.zones import Zones
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    place: Place
+    control: Path | None
+    """PowerDNS' control socket; None: its caches are not emptied."""
+    name: str
+    """Of this DNS server, among several."""
+    transfers_to: tuple[str, ...] = EVERYBODY
+    """Networks whose hosts may have whole zones (AXFR)."""
+
+
+def serve(settings: Settings) -> None:
+    """Until SIGTERM or SIGINT. Raises Problem when the socket cannot be made, Django's DatabaseError
+    when the rows cannot be read at the start."""
+    backend = Backend(Zones(loaded.facts()), settings.transfers_to)
+    asyncio.run(_serve(backend, settings))
+
+
+async def _serve(backend: Backend, settings: Settings) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_unix_server(partial(Connection, backend.answer), sock=bound(settings.place))
+    follower = Follower(backend, Caches(settings.control), settings.name)
+    hearing.begin(partial(loop.call_soon_threadsafe, follower.news.set))
+    following = asyncio.create_task(follower.run())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, following.cancel)
+    log.info("serving %s at %s", backend.zones.facts.cluster, settings.place.path)
+    try:
+        with suppress(asyncio.CancelledError):
+            await following
+    finally:
+        server.close()
+        settings.place.path.unlink(missing_ok=True)
