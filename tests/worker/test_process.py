@@ -278,6 +278,8 @@ def test_killed_at_any_moment_it_converges_the_next_time(
         "document.json",
         "confirmed.json",
         "confirm.json",
+        "holdings.json",
+        "attachments",
         "lock",
     }
 

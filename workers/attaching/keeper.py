@@ -93,7 +93,7 @@ class Keeper(threading.Thread):
         self._devices: dict[str, str] = {}
         """Attachments by the name of their end on the node."""
         self._done: queue.SimpleQueue[tuple[str, Outcome]] = queue.SimpleQueue()
-        self._said: tuple[object, ...] = ()
+        self._said: Statement | None = None
         self._due_now: set[str] = set()
         self._stopping = False
         self._watch = Watch(LINK_GROUPS)
@@ -117,6 +117,10 @@ class Keeper(threading.Thread):
         if self._holdings is None or self._holdings.version:
             self._post.drop()
             self.hold(Holdings(self._settings.node, 0))
+
+    def statement(self) -> Statement | None:
+        """What was said last; None: nothing yet."""
+        return self._said
 
     def stop(self) -> None:
         """End; what is under way is in the journal. Attachments stay."""
@@ -300,10 +304,11 @@ class Keeper(threading.Thread):
             for key, held in sorted(self._held.items())
             if (standing := held.standing if key in wanted else _releasing(key, held))
         )
-        said = (holdings.version, standings)
-        if holdings.version and said != self._said:
+        said = Statement(self._settings.node, holdings.version, time.time_ns(), standings)
+        same = self._said and replace(said, sequence=self._said.sequence) == self._said
+        if holdings.version and not same:
             self._said = said
-            self._post.say(Statement(self._settings.node, holdings.version, time.time_ns(), standings))
+            self._post.say(said)
 
     def _interval(self) -> float:
         document = self._in_force()

@@ -1,0 +1,325 @@
+"""Attachments by real plugins: made, looked after, undone; and what is left when the worker is killed."""
+
+import shutil
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from lab.namespaces import Namespace
+from lab.waiting import until
+from tests.documents import bridge, document, routed
+from tests.kernel import attaching
+from tests.kernel.attaching import (
+    a_keeper,
+    addresses,
+    an_attacher,
+    attachment,
+    becomes,
+    dies,
+    dies_while_a_plugin_runs,
+    exposed,
+    held,
+    leases,
+    remains,
+    symlink,
+    veths,
+)
+from tests.kernel.node import Node, a_node
+from workers.holdings import Attachment
+
+NETWORK = document(bridge(), look_interval=1.0)
+MAPPED = exposed((80, 8001, "tcp"), (53, 5353, "udp"))
+
+
+@pytest.fixture
+def built(node: Node) -> Node:
+    """A node with network ``local1``."""
+    node.converge(attaching.with_directories(node, NETWORK))
+    return node
+
+
+@pytest.fixture
+def inside() -> Iterator[Namespace]:
+    with Namespace("c1") as namespace:
+        yield namespace
+
+
+def test_a_worker_that_was_killed_at_any_step_of_attaching_leaves_nothing_and_no_second_lease(
+    tmp_path: Path,
+) -> None:
+    for nth in count(1):
+        with a_node(tmp_path / str(nth)) as node, Namespace("c1") as inside:
+            node.converge(attaching.with_directories(node, NETWORK))
+            one = attachment(inside.path, expose=MAPPED)
+            held(node, one)
+            if not dies(node, NETWORK, lambda attacher, one=one: attacher.settle(one, None, False), nth):
+                break
+            _converges(node, one, inside)
+    assert nth > 6
+
+
+@pytest.mark.parametrize("milliseconds", [0, 2, 4, 6, 9])
+def test_a_plugin_that_outlives_the_worker_makes_nothing_behind_its_back(
+    built: Node, inside: Namespace, milliseconds: int
+) -> None:
+    one = attachment(inside.path)
+    held(built, one)
+    dies_while_a_plugin_runs(
+        built, NETWORK, lambda attacher: attacher.settle(one, None, False), milliseconds / 1000
+    )
+    _converges(built, one, inside)
+
+
+def test_a_worker_that_was_killed_at_any_step_of_detaching_leaves_nothing(tmp_path: Path) -> None:
+    for nth in count(1):
+        with a_node(tmp_path / str(nth)) as node, Namespace("c1") as inside:
+            node.converge(attaching.with_directories(node, NETWORK))
+            one = attachment(inside.path, expose=MAPPED)
+            with an_attacher(node, NETWORK) as attacher:
+                entry = attacher.settle(one, None, False).entry
+            held(node, version=2)
+            if not dies(node, NETWORK, lambda a, one=one, entry=entry: a.release(one.id, entry, True), nth):
+                break
+            with a_keeper(node, NETWORK):
+                until(lambda node=node: _is_empty(node), what=f"all is gone, step {nth}", within=10)
+            assert addresses(inside) == []
+    assert nth > 4
+
+
+def test_the_own_namespace_of_a_service_survives_no_kill_either(tmp_path: Path) -> None:
+    for nth in count(1):
+        with a_node(tmp_path / str(nth)) as node:
+            node.converge(attaching.with_directories(node, NETWORK))
+            one = attachment()
+            held(node, one)
+            if not dies(node, NETWORK, lambda attacher, one=one: attacher.settle(one, None, False), nth):
+                break
+            with a_keeper(node, NETWORK) as keeper:
+                becomes(keeper, one, "attached")
+            assert [path.name for path in node.settings.netns_dir.iterdir()] == ["root..svc..web1"]
+            held(node, version=2)
+            with a_keeper(node, NETWORK):
+                until(lambda node=node: _is_empty(node), what=f"all is gone, step {nth}", within=10)
+    assert nth > 4
+
+
+def _converges(node: Node, one: Attachment, inside: Namespace) -> None:
+    """The next worker attaches it, once; the one after that has nothing to hold and leaves nothing."""
+    with a_keeper(node, NETWORK) as keeper:
+        standing = becomes(keeper, one, "attached")
+    (address,) = standing.addresses
+    assert addresses(inside) == [f"{address}/24"]
+    assert leases(node) == {address: one.id}
+    assert len(veths(node)) == 1
+    held(node, version=2)
+    with a_keeper(node, NETWORK):
+        until(lambda: _is_empty(node), what="all is gone", within=10)
+    assert addresses(inside) == []
+
+
+def _is_empty(node: Node) -> bool:
+    found = remains(node)
+    rules = found.pop("rules")
+    return not any(found.values()) and "_ports" not in str(rules)
+
+
+def test_a_failed_attachment_leaves_nothing_and_says_what_the_plugin_said(
+    node: Node, inside: Namespace
+) -> None:
+    small = document(bridge(cidr="10.10.10.0/30"))
+    node.converge(attaching.with_directories(node, small))
+    first, second = attachment(inside.path), attachment(inside.path, 2, interface="eth13")
+    with an_attacher(node, small) as attacher:
+        assert attacher.settle(first, None, False).entry
+        before = remains(node)
+        outcome = attacher.settle(second, None, False)
+        assert outcome.entry is None
+        assert outcome.standing
+        assert outcome.standing.state == "failed"
+        assert "no IP addresses available" in outcome.standing.why
+        assert remains(node) == before
+
+
+def test_a_plugin_that_is_missing_at_the_end_of_a_list_leaves_nothing(
+    node: Node, inside: Namespace, tmp_path: Path
+) -> None:
+    """libcni's own DEL would end at the missing one."""
+    plugins = tmp_path / "plugins"
+    shutil.copytree("/usr/lib/cni", plugins)
+    node.converge(attaching.with_directories(node, NETWORK))
+    with an_attacher(node, NETWORK) as attacher:
+        path = node.directory / "local1.conflist"
+        path.write_text(path.read_text().replace('"portmap"', '"absent"').replace("capabilities", "x"))
+        outcome = attacher.settle(attachment(inside.path), None, False)
+    assert outcome.standing
+    assert "absent ADD: cannot be started" in outcome.standing.why
+    assert (leases(node), veths(node)) == ({}, [])
+
+
+def test_an_interface_of_others_is_not_touched(built: Node, inside: Namespace) -> None:
+    inside.run(["ip", "link", "add", "eth12", "type", "bridge"])
+    with an_attacher(built, NETWORK) as attacher:
+        outcome = attacher.settle(attachment(inside.path), None, False)
+    assert outcome.standing
+    assert "has an interface eth12 already" in outcome.standing.why
+    assert "eth12" in inside.run(["ip", "link"])
+    assert leases(built) == {}
+
+
+def test_the_namespace_of_the_node_itself_is_refused(built: Node) -> None:
+    with an_attacher(built, NETWORK) as attacher:
+        outcome = attacher.settle(attachment(built.namespace.path), None, False)
+    assert outcome.standing
+    assert (outcome.standing.state, outcome.entry) == ("failed", None)
+    assert "the node's own network namespace" in outcome.standing.why
+
+
+def test_a_fixed_address_is_given_and_one_that_is_taken_is_refused(built: Node, inside: Namespace) -> None:
+    one = attachment(inside.path, addresses=("10.10.10.77",))
+    other = attachment(inside.path, 2, interface="eth13", addresses=("10.10.10.77",))
+    with an_attacher(built, NETWORK) as attacher:
+        assert attacher.settle(one, None, False).standing.addresses == ("10.10.10.77",)  # type: ignore[union-attr]
+        refused = attacher.settle(other, None, False).standing
+    assert refused
+    assert refused.state == "failed"
+    assert "10.10.10.77" in refused.why
+    assert leases(built) == {"10.10.10.77": one.id}
+
+
+def test_both_families_are_on_one_interface(node: Node, inside: Namespace) -> None:
+    both = document(
+        routed(ranges=("10.11.0.0/16", "fd10::/112"), subnets=("10.11.0.0/22", "fd10::/120"), peers=())
+    )
+    node.converge(attaching.with_directories(node, both))
+    one = attachment(inside.path, network="backend1")
+    with an_attacher(node, both) as attacher:
+        standing = attacher.settle(one, None, False).standing
+    assert standing
+    assert standing.addresses == ("10.11.0.2", "fd10::2")
+    assert addresses(inside) == ["10.11.0.2/22", "fd10::2/120"]
+
+
+def test_a_network_that_is_not_built_yet_is_waited_for(node: Node, inside: Namespace) -> None:
+    """The plugin would make a bridge of its own."""
+    held(node, one := attachment(inside.path))
+    with a_keeper(node, NETWORK) as keeper:
+        assert "is not written yet" in becomes(keeper, one, "waiting").why
+        node.converge(attaching.with_directories(node, NETWORK))
+        keeper.built()
+        becomes(keeper, one, "attached", within=1)
+
+
+def test_a_namespace_that_gets_its_name_later_is_attached_at_once(built: Node) -> None:
+    held(built, one := attachment("blue"))
+    built.settings.netns_dir.mkdir()
+    with a_keeper(built, NETWORK) as keeper:
+        standing = becomes(keeper, one, "waiting")
+        assert "blue is not there" in standing.why
+        with Namespace("c1") as inside:
+            (built.settings.netns_dir / "blue").symlink_to(inside.path)
+            becomes(keeper, one, "attached", within=1)
+            assert addresses(inside) == ["10.10.10.2/24"]
+
+
+def test_a_container_that_was_restarted_is_attached_again_with_its_address(
+    built: Node, tmp_path: Path
+) -> None:
+    path = tmp_path / "container"
+    first, second = Namespace("c1"), Namespace("c1")
+    symlink(path, first)
+    held(built, one := attachment(str(path)), attachment(str(path), 2, interface="eth13"))
+    with a_keeper(built, NETWORK) as keeper:
+        before = becomes(keeper, one, "attached").addresses
+        until(lambda: len(leases(built)) == 2, what="both", within=5)
+        path.unlink()
+        first.close()
+        becomes(keeper, one, "waiting")
+        symlink(path, second)
+        assert becomes(keeper, one, "attached").addresses == before
+        until(lambda: len(veths(built)) == len(leases(built)) == 2, what="two of each", within=5)
+    assert addresses(second) == [f"{before[0]}/24"]
+    second.close()
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        ("ip link del eth12", "is no longer in the namespace"),
+        ("ip addr flush dev eth12", "has lost 10.10.10.2"),
+        ("ip link set eth12 down", "is down"),
+    ],
+)
+def test_what_is_damaged_in_the_container_is_told_and_put_right(
+    built: Node, inside: Namespace, damage: str, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    held(built, one := attachment(inside.path))
+    with a_keeper(built, NETWORK) as keeper:
+        becomes(keeper, one, "attached")
+        inside.run(damage.split())
+        until(lambda: why in caplog.text, what=f"{why} is logged", within=5)
+        until(lambda: addresses(inside) == ["10.10.10.2/24"], what="the address is back", within=5)
+        assert "state UP" in inside.run(["ip", "link", "show", "eth12"])
+        until(lambda: becomes(keeper, one, "attached"), what="attached", within=5)
+    assert leases(built) == {"10.10.10.2": one.id}
+
+
+@pytest.mark.parametrize("damage", ["set {} down", "set {} nomaster"])
+def test_what_is_damaged_on_the_node_is_put_right_at_once_and_keeps_the_interface(
+    built: Node, inside: Namespace, damage: str
+) -> None:
+    held(built, one := attachment(inside.path))
+    with a_keeper(built, NETWORK) as keeper:
+        mac = becomes(keeper, one, "attached").mac
+        (veth,) = veths(built)
+        name = veth.partition("@")[0]
+        built.ip(f"link {damage.format(name)}")
+
+        def whole() -> bool:
+            link = built.link(name)
+            return link.get("master") == "obr_local1" and "UP" in link["flags"]
+
+        until(whole, what="up, and a port of the bridge", within=0.9)
+        assert mac in inside.run(["ip", "link", "show", "eth12"])
+
+
+def test_a_lease_that_somebody_took_away_leads_to_another_attachment(built: Node, inside: Namespace) -> None:
+    held(built, one := attachment(inside.path))
+    with a_keeper(built, NETWORK) as keeper:
+        becomes(keeper, one, "attached")
+        (built.settings.cni_store / "local1" / "10.10.10.2").unlink()
+        until(lambda: leases(built) == {"10.10.10.2": one.id}, what="a lease again", within=5)
+        becomes(keeper, one, "attached")
+
+
+def test_the_plugins_own_check_is_heard(built: Node, inside: Namespace) -> None:
+    """What only CHECK sees: the default route is gone."""
+    with an_attacher(built, NETWORK) as attacher:
+        entry = attacher.settle(attachment(inside.path), None, False).entry
+        assert entry
+        assert attacher.settle(entry.attachment, entry, True).standing.state == "attached"  # type: ignore[union-attr]
+        inside.run(["ip", "route", "del", "default"])
+        assert attacher.settle(entry.attachment, entry, False).standing.state == "attached"  # type: ignore[union-attr]
+        broken = attacher.settle(entry.attachment, entry, True).standing
+        assert broken
+        assert broken.state == "broken"
+        assert "bridge CHECK" in broken.why
+        attacher.renew(entry.attachment, entry)
+        assert "default" in inside.run(["ip", "route"])
+
+
+def test_a_namespace_that_took_the_place_of_another_loses_nothing_of_its_own(
+    built: Node, tmp_path: Path
+) -> None:
+    """The kernel gives the number of a namespace again, and a path may lead to the next one."""
+    path = tmp_path / "container"
+    with Namespace("c1") as first, an_attacher(built, NETWORK) as attacher:
+        symlink(path, first)
+        entry = attacher.settle(attachment(str(path)), None, False).entry
+        assert entry
+        first.run(["ip", "link", "del", "eth12"])
+        first.run(["ip", "link", "add", "eth12", "type", "bridge"])
+        attacher.release(entry.attachment.id, entry, True)
+        assert "eth12" in first.run(["ip", "link"])
+    assert leases(built) == {}
