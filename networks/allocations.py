@@ -17,6 +17,7 @@ from netaddr import IPAddress
 from netadmin.problems import Conflict, Fault, Missing, Problem
 from networks import expose, holders, homes, reservations, resources
 from networks.declare import require_version
+from networks.dns import changes
 from networks.lookups import the_network
 from networks.models import Address, Allocation, HostPort, Learnt, Network, State, Type
 from networks.resources import DEFAULTS, FIRST_INTERFACE, Ask
@@ -74,6 +75,7 @@ def change(key: int, values: Mapping[str, Any], *, by: str, expected: int | None
         return row
     _settle(row, given)
     events.record(by, "changed", "service", row.service, before=before, after=describe(row))
+    changes.changed()
     return row
 
 
@@ -98,6 +100,7 @@ def release(key: int, *, by: str, expected: int | None = None, force: bool = Fal
         events.record(
             by, "released", "service", row.service, before=describe(row), after={"state": row.state}
         )
+        changes.changed()
     return row
 
 
@@ -109,6 +112,7 @@ def forget(rows: Iterable[Allocation], *, by: str) -> None:
         events.record(by, "forced", "service", row.service, before=before)
     Allocation.objects.filter(pk__in=[row.pk for row in rows]).delete()
     holdings.changed({row.node_id for row in rows if row.node_id is not None})
+    changes.changed()
 
 
 def find(key: int) -> Allocation:

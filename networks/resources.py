@@ -13,6 +13,7 @@ from netaddr import IPAddress, valid_ipv4, valid_ipv6
 
 from netadmin.problems import Fault, Problem
 from networks import expose, rules
+from networks.dns import labels
 
 LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 PATH = re.compile(rf"(?:(?:(?P<namespace>{LABEL})/)?(?P<kind>[a-z]+)/)?(?P<name>{LABEL}(?:\.{LABEL})*)")
@@ -112,13 +113,11 @@ def _name_faults(values: Mapping[str, Any]) -> Iterator[Fault]:
     if hostname and (not HOSTNAME.fullmatch(hostname) or len(hostname) > 253):
         remedy = "Use labels of letters, digits, _ and -, with dots between"
         yield Fault("hostname", hostname[:80], "is no name of a host", remedy)
-    if suffix and not SUFFIX.fullmatch(suffix):
+    elif suffix and not SUFFIX.fullmatch(suffix):
         remedy = "Use letters, digits, _ and -, like -db"
         yield Fault("dns_name_suffix", suffix[:80], "cannot end a label of a DNS name", remedy)
-    elif len(hostname.partition(".")[0]) + len(suffix) > 63:
-        yield Fault(
-            "dns_name_suffix", suffix, f"makes {hostname}{suffix} longer than 63", "Shorten one of them"
-        )
+    else:
+        yield from labels.host_faults(hostname, suffix)
 
 
 def _ports(texts: Sequence[str]) -> list[str]:

@@ -22,7 +22,8 @@ from netaddr import AddrFormatError, IPAddress
 
 from netadmin.problems import Fault, Problem
 from networks import reservations
-from networks.models import Address, Allocation, Learnt, Network, Segment, State
+from networks.dns import changes
+from networks.models import Address, Allocation, Learnt, Network, Segment, State, Type
 from nodes import holdings, reports
 from nodes.models import Cluster, Event, Node
 from workers import holdings as wire
@@ -105,6 +106,8 @@ def _change(row: Allocation, node: Node, standing: wire.Standing | None) -> Chan
     change = Change(row, standing, _columns(row), had)
     if row.state == State.RELEASING:
         change.has = set(had)
+    elif _is_of_before(row, standing):
+        change.has, row.state, row.healthy = set(had), State.REQUESTED, True
     else:
         row.state = State.ATTACHED if _is_attached(standing) else State.REQUESTED
         row.healthy = standing is None or standing.state not in (wire.BROKEN, wire.FAILED)
@@ -113,6 +116,15 @@ def _change(row: Allocation, node: Node, standing: wire.Standing | None) -> Chan
     for column, text in _said(standing).items():
         setattr(row, column, _fitting(column, text))
     return change
+
+
+def _is_of_before(row: Allocation, standing: wire.Standing | None) -> bool:
+    """It tells of what was asked for before the last change, which the node is about to carry out."""
+    if standing is None or row.network.type == Type.CNI:
+        return False
+    stated = [_address(text) for text in standing.addresses]
+    outside = any(not any(address in cidr for cidr in row.network.cidrs) for address in stated)
+    return outside or standing.state == wire.RELEASING
 
 
 def _is_attached(standing: wire.Standing | None) -> bool:
@@ -171,6 +183,8 @@ def _save(found: Judgement) -> None:
     differing = [change.row for change in found.changes if change.differs]
     Allocation.objects.bulk_update(differing, FIELDS, batch_size=BATCH)
     Event.objects.bulk_create(_events(found), batch_size=BATCH)
+    if found.gone or any(change.differs or change.moved for change in found.changes):
+        changes.changed()
 
 
 def _settle_claims(found: Judgement) -> list[Address]:

@@ -14,6 +14,7 @@ from networks.api.networks import NetworkViewSet
 from networks.api.nodes import NodeViewSet
 from networks.api.operations import OperationViewSet
 from networks.api.probes import ProbesView
+from networks.api.services import ServicesView
 from networks.api.worker import DesiredView, ReportView
 
 router = SimpleRouter()
@@ -24,6 +25,7 @@ router.register("operations", OperationViewSet, "operation")
 
 urlpatterns = [
     path("cluster/", ClusterView.as_view()),
+    path("services/", ServicesView.as_view()),
     path("foreign-networks/", ForeignNetworksView.as_view()),
     path("explain/", ExplainView.as_view()),
     re_path(rf"^nodes/(?P<name>{NAME})/desired/$", DesiredView.as_view()),

@@ -50,6 +50,7 @@ NEEDED = {
     ("post", "/api/v1/nodes/{name}/questions/{question}/"): NODE,
     ("get", "/api/v1/nodes/{name}/report/"): VIEWER,
     ("post", "/api/v1/nodes/{name}/report/"): NODE,
+    ("post", "/api/v1/services/"): OPERATOR,
     ("get", "/api/v1/operations/"): VIEWER,
     ("get", "/api/v1/operations/{id}/"): VIEWER,
     ("get", "/api/v1/operations/{id}/nodes/"): VIEWER,

@@ -1,6 +1,7 @@
 """/api/v1/allocations/: what services ask for, change and release."""
 
 import threading
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from netadmin import waiting
 from networks import allocations
+from networks.dns import changes
 from networks.models import Address, Allocation, HostPort, Network, State
 from nodes.models import Event, Node
 from tests import factories
@@ -126,7 +128,8 @@ def test_the_same_in_other_words_names_what_differs(oscar: Client, network: Netw
         ({"netns": "docker:"}, "netns", "names no container"),
         ({"hostname": "web_1..lan"}, "hostname", "is no name of a host"),
         ({"dns_name_suffix": "a.b"}, "dns_name_suffix", "cannot end a label"),
-        ({"hostname": "x" * 60, "dns_name_suffix": "-back"}, "dns_name_suffix", "longer than 63"),
+        ({"hostname": "x" * 60, "dns_name_suffix": "-back"}, "hostname", "which is no label of a DNS name"),
+        ({"hostname": "10-11-0-7"}, "hostname", "is the name that an address has"),
         ({"wait_dns": -1}, "wait_dns", "is no number of seconds"),
         ({"expose": ["80"]}, "expose", "is no port of a protocol"),
         ({"expose": ["80/sctp"]}, "expose", "sctp is not mapped"),
@@ -433,3 +436,36 @@ def test_it_is_released_by_the_verb_alone(oscar: Client, network: Network) -> No
     row = asked(oscar)
     assert allocations.release(row.pk, by="oscar") is not None
     assert allocations.release(row.pk, by="oscar", force=True) is None
+
+
+def test_who_waits_for_names_is_answered_when_every_dns_server_has_them(
+    oscar: Client, n1: Client, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes.acknowledge("dns1", 1)
+    looks = []
+
+    def work(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 1:
+            state(n1, standing(Allocation.objects.get(), "10.11.0.2"))
+        if len(looks) == 3:
+            changes.acknowledge("dns1", changes.serial())
+
+    monkeypatch.setattr(waiting.time, "sleep", work)
+    assert ask(oscar, "?wait=5", wait_dns=5).status_code == 201
+    assert len(looks) == 3
+
+
+def test_names_are_told_of_when_they_change(oscar: Client, n1: Client, network: Network) -> None:
+    serials = [changes.serial()]
+
+    def after(_: Any) -> None:
+        serials.append(changes.serial())
+
+    row = asked(oscar)
+    after(state(n1, standing(row, "10.11.0.2")))
+    after(state(n1, standing(row, "10.11.0.2")))
+    after(oscar.patch(f"{URL}{row.pk}/", {"hostname": "web-c1"}))
+    after(oscar.delete(f"{URL}{row.pk}/"))
+    grew = [later > earlier for earlier, later in pairwise(serials)]
+    assert grew == [True, False, True, True]

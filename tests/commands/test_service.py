@@ -1,0 +1,77 @@
+"""manage.py service: addresses of services."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from networks.models import Allocation, Network
+from nodes.models import Node
+from tests import factories
+from tests.api.test_holdings import standing, state
+from tests.commands.conftest import Refusal, Run
+from tests.conftest import of_node
+
+TEXT = "[ip#0]\ntype = cni\nnetwork = backend1\nexpose = 443/tcp:8443\n"
+
+
+@pytest.fixture
+def network(nodes: list[Node]) -> Network:
+    return factories.a_network()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "web.conf"
+    path.write_text(TEXT)
+    return path
+
+
+def attach() -> None:
+    """The node does what it must."""
+    said = [standing(row, "10.11.0.2") for row in Allocation.objects.exclude(state="releasing")]
+    assert state(of_node(Node.objects.get(name="n1")), *said).status_code == 204
+
+
+def test_it_applies_a_file_and_lists_what_there_is(run: Run, network: Network, file: Path) -> None:
+    assert run(f"service apply {file} --node n1") == [
+        "service       resource  node  network   addresses  ports         state      why",
+        "root/svc/web  ip#0      n1    backend1  -          443/tcp:8443  requested",
+    ]
+    attach()
+    listed = run("service ls")
+    assert listed[1:] == ["root/svc/web  ip#0      n1    backend1  10.11.0.2  443/tcp:8443  attached"]
+    assert run(f"service apply {file} --node n1 --wait 1") == listed
+    assert run("service ls --service db") == []
+    [shown] = json.loads("\n".join(run("service ls --node n1 --format json")))
+    assert (shown["service"], shown["addresses"], shown["state"]) == (
+        "root/svc/web",
+        ["10.11.0.2"],
+        "attached",
+    )
+
+
+def test_it_says_when_the_node_is_late(refusal: Refusal, network: Network, file: Path) -> None:
+    said = refusal(f"service apply {file} --node n1 --service prod/svc/web --wait 0.1")
+    assert said == "not all of prod/svc/web is attached after 0.1 s"
+
+
+def test_it_releases_and_forces(run: Run, refusal: Refusal, network: Network, file: Path) -> None:
+    run(f"service apply {file} --node n1")
+    attach()
+    assert run("service release web")[1].endswith("releasing")
+    assert refusal("service release web --node n1 --resource ip#0 --wait 0.1") == (
+        "1 of 1 are not detached after 0.1 s"
+    )
+    assert run("service release web --force") == []
+    assert not Allocation.objects.exists()
+    assert "has no such resource" in refusal("service release web")
+
+
+def test_it_refuses_by_file_and_keyword(refusal: Refusal, network: Network, tmp_path: Path) -> None:
+    assert refusal(f"service apply {tmp_path}/none.conf --node n1").startswith(
+        f"file={tmp_path}/none.conf: cannot be read"
+    )
+    wrong = tmp_path / "wrong.conf"
+    wrong.write_text(TEXT.replace("expose", "exposed"))
+    assert refusal(f"service apply {wrong} --node n1").startswith("ip#0.exposed=443/tcp:8443: is no keyword")
