@@ -4,20 +4,22 @@
 
     start the control plane and three nodes -> declare two networks through the REST API
     -> every node builds them -> a container on each node -> ping every pair
+    -> a service asks for an address and a host port -> a client elsewhere is answered
     -> what an operator looks at, with the nodes' own probes of each other
     -> stay up until Ctrl-C (or end at once: --once)
 
-Exit status 0 only if every ping came back.
+Exit status 0 only if every ping came back and the service answered.
 """
 
 import argparse
+import os
 import shlex
 import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import product
 from pathlib import Path
 from typing import Any, NoReturn
@@ -27,8 +29,9 @@ from lab.cluster import Cluster
 from lab.containers import Container, NotAttached
 from lab.control import MANAGE, PORT, USER
 from lab.namespaces import CommandFailed
+from lab.node import Node
 from lab.pings import Pings
-from lab.processes import Died
+from lab.processes import Died, Program
 from lab.rest import Refused
 from lab.topology import flat
 from lab.waiting import TooLate, until
@@ -39,6 +42,7 @@ DECLARED: dict[str, dict[str, Any]] = {
     ACROSS: {"type": "routed_bridge", "network": "10.11.0.0/16", "ips_per_node": 1024},
     "local1": {"type": "bridge", "network": "10.10.10.0/24"},
 }
+SERVICE, HOST_PORT = "root/svc/web", 8080
 WITHIN = 30.0
 """Seconds that the nodes may take for what takes them less than one."""
 FAILURES = (CommandFailed, Died, NotAttached, OSError, Refused, TooLate)
@@ -104,11 +108,12 @@ def play(cluster: Cluster, *, once: bool) -> int:
         if source is not target
     }
     show_pings(containers, table)
-    show_commands(cluster, "net status", f"net status --verbose --name {ACROSS}")
     passed = all(pings.lost == 0 for pings in table.values())
     say(f"every one of {len(table)} pings came back" if passed else "FAILED: some pings did not come back")
-    if not once and passed:
-        stay(cluster)
+    with service(cluster, "n1"):
+        show_commands(cluster, "net status", f"net status --verbose --name {ACROSS}", "service ls")
+        if not once and passed:
+            stay(cluster)
     return 0 if passed else 1
 
 
@@ -165,6 +170,39 @@ def attach(cluster: Cluster) -> tuple[list[Container], float]:
     for container in containers:
         say(f"container {container.name} has {container.address}, by the CNI plugins")
     return containers, first
+
+
+@contextmanager
+def service(cluster: Cluster, name: str) -> Iterator[None]:
+    """A web server in a namespace that the node makes for it, reached from another node by a host port."""
+    node = cluster.nodes[name]
+    asked = {"service": SERVICE, "resource": "ip#0", "node": name, "network": ACROSS}
+    held = cluster.api.post(f"allocations/?wait={WITHIN:.0f}", **asked, expose=[f"80/tcp:{HOST_PORT}"])
+    say(f"service {SERVICE} on {name} is {held['state']}: {', '.join(held['addresses'])}")
+    pages = node.directory / "pages"
+    pages.mkdir()
+    (pages / "index.html").write_text(f"{SERVICE} on {name}\n")
+    argv = [sys.executable, "-m", "http.server", "80", "--directory", str(pages)]
+    log = node.directory / "service.log"
+    server = Program(SERVICE, argv, namespace=node.namespace_of(SERVICE), env=dict(os.environ), log=log)
+    server.start()
+    try:
+        url = f"http://{node.member.address}:{HOST_PORT}/"
+        client = next(other for other in cluster.nodes.values() if other is not node)
+        answer = until(lambda: _got(client, url), what=f"{url} answers", within=WITHIN)
+        say(f"{client.name} asks {url}: {answer!r}")
+        yield
+    finally:
+        server.kill()
+        server.namespace.close()
+
+
+def _got(client: Node, url: str) -> str:
+    """What a client on that node is answered; empty: nothing yet."""
+    program = (
+        f"import urllib.request; print(urllib.request.urlopen({url!r}, timeout=2).read().decode(), end='')"
+    )
+    return client.namespace.call([sys.executable, "-c", program]).stdout.strip()
 
 
 def show_pings(containers: Sequence[Container], table: Table) -> None:

@@ -11,6 +11,7 @@ from lab.containers import Chain
 from lab.control import ROOT
 from lab.namespaces import CommandFailed, Namespace
 from lab.processes import Program
+from lab.syscalls import detach
 from lab.topology import Member
 
 PLUGINS = Path("/usr/lib/cni")
@@ -25,6 +26,7 @@ class Node:
         self.name, self.member, self.directory = member.name, member, directory
         self.namespace = Namespace(member.name)
         self.confs, self.store, self.state = directory / "net.d", directory / "leases", directory / "state"
+        self.netns = directory / "netns"
         self.state.mkdir(parents=True)
         self.worker = Program(
             f"worker of {self.name}",
@@ -42,7 +44,7 @@ class Node:
                 "NETADMIN_CNI_PLUGINS": str(PLUGINS),
                 "NETADMIN_CNI_CONFIG": str(self.confs),
                 "NETADMIN_CNI_STORE": str(self.store),
-                "NETADMIN_NETNS_DIR": str(directory / "netns"),
+                "NETADMIN_NETNS_DIR": str(self.netns),
             },
             log=directory / "worker.log",
         )
@@ -78,6 +80,14 @@ class Node:
         rows = json.loads(shown or "[]", object_pairs_hook=_first)
         return [row for row in rows if row]  # a link that a filter hides is a {}
 
+    def namespace_of(self, service: str) -> Namespace:
+        """The namespace that the worker made for a service (NS/svc/NAME); to be closed."""
+        file = os.open(self.netns / service.replace("/", ".."), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return Namespace(f"{service} on {self.name}", file)
+        finally:
+            os.close(file)
+
     def routes(self) -> dict[str, str]:
         """The worker's routes of the main table: destination to gateway (or device)."""
         shown = self.ip("route", "show", "proto", str(PROTOCOL))
@@ -88,6 +98,8 @@ class Node:
         self.worker.kill()
         self.namespace.close()
         shutil.rmtree(self.store, ignore_errors=True)
+        detach(str(self.netns))
+        shutil.rmtree(self.netns, ignore_errors=True)
 
     def power_on(self) -> None:
         """A machine as it boots: its interfaces and the worker are still to come."""

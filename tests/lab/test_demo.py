@@ -34,6 +34,8 @@ def test_it_stays_up_until_it_is_told_to_end_and_leaves_nothing(environment: dic
         assert "every one of 6 pings came back" in said
         assert re.search(r"backend1 +routed_bridge +10\.11\.0\.0/16 +65536 .* 6/6 +up", said)
         assert re.search(r"from \\ to +n1 +n2 +n3\nn1 +- +[\d.]+ ms +[\d.]+ ms\n", said)
+        assert re.search(r"service root/svc/web on n1 is attached: 10\.11\.0\.3\n", said)
+        assert "asks http://192.0.2.1:8080/: 'root/svc/web on n1'" in said
         with urlopen(re.search(r"web pages +(http\S+)", said)[1] + "healthz", timeout=10) as answer:  # type: ignore[index]
             assert answer.status == 200
         routes = subprocess.run(
