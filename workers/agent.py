@@ -45,6 +45,7 @@ from workers.observe import observe
 from workers.probing.prober import Prober
 from workers.reconcile import Outcome, reconcile
 from workers.report import Finding, Report
+from workers.rivals import Rivals
 from workers.watch import EVENTS, Watch
 
 SHARE = 4
@@ -79,6 +80,7 @@ class Agent(threading.Thread):
             self._keeper.fetch,
         )
         self._prober = Prober(lambda: watch.wake("probes"))
+        self._rivals = Rivals()
         self._applied = self._confirm.confirmed
         """The version of which a difference is drift: applied before, here or by an earlier process."""
         self._left: set[Hashable] = set()
@@ -161,6 +163,7 @@ class Agent(threading.Thread):
             self._prober.aim(desired.document, outcome.observed.host, bool(outcome.changes))
             if outcome.changes or not self.built.is_set():
                 self._keeper.built()
+            self._rivals.look(desired.document, outcome.observed, self._settings.protocol, kernel)
             self.built.set()
         outcome = self._with_repairs(outcome)
         drift = self._drift(desired, outcome)
@@ -251,7 +254,7 @@ class Agent(threading.Thread):
         if desired.removed and not outcome.left:
             self._cache.drop()
             self._confirm.forget()
-        found = (*self._damping.findings, *self._prober.findings)
+        found = (*self._damping.findings, *self._prober.findings, *self._rivals.findings)
         report = reporting.report(
             self._settings, desired, outcome, drift, found, self._store.leases(), self._prober.probed
         )

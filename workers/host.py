@@ -140,6 +140,10 @@ class Host:
         }
         return next((holders[address].mtu for address in addresses if address in holders), DEFAULT_MTU)
 
+    def table(self, name: str) -> int | None:
+        """Number of a routing table that a network names; None: it has none here."""
+        return int(name) if name.isdecimal() else self.tables.get(name)
+
     def subnets(self) -> list[tuple[IPNetwork, str]]:
         """Subnets that links which are up are connected to, the narrowest first; not through our own."""
         found = [

@@ -77,6 +77,19 @@ def test_a_flushed_table_of_thousands_of_routes_is_back_and_is_drift(
     until(lambda: _drifted(plane) == MANY, what="every one of them is reported as drift", within=10)
 
 
+def test_a_route_of_others_that_takes_our_packets_is_told_until_it_goes(
+    node: Node, plane: ControlPlane, start: Start
+) -> None:
+    node.ip("route add 10.11.2.128/25 via 10.0.0.9")
+    start()
+    until(plane.told, what="the first report", within=30)
+    (finding,) = plane.reports[-1].findings
+    assert (finding.code, finding.network) == ("foreign-route", "backend1")
+    assert "takes packets for n2" in finding.why
+    node.ip("route del 10.11.2.128/25")
+    until(lambda: plane.reports[-1].findings == (), what="all is well", within=5)
+
+
 def _drifted(plane: ControlPlane) -> int:
     return len({change for report in plane.reports for change in report.drift if "route" in change})
 

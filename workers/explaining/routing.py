@@ -8,13 +8,10 @@ from workers.explaining import sight as sights
 from workers.explaining.course import KERNEL, Course
 from workers.explaining.sight import Sight
 from workers.host import subnet
-from workers.kernel.lookup import Match
+from workers.kernel.lookup import MAKERS, Match
 from workers.kernel.routes import Route
 from workers.kernel.rules import Rule
 
-MAKERS = {0: "nobody", 1: "redirect", 2: "kernel", 3: "boot", 4: "static", 9: "ra", 11: "zebra", 12: "bird",
-          16: "dhcp", 18: "keepalived", 186: "bgp", 188: "ospf"}  # fmt: skip
-"""Names of routing protocols (rt_protos, ip-route(8))."""
 REFUSING = {errno.EINVAL: "blackhole", errno.EHOSTUNREACH: "unreachable", errno.EACCES: "prohibit"}
 """Errors of routes that exist to refuse."""
 NOT_FOUND = (errno.ENETUNREACH, errno.ESRCH, errno.ENOENT)

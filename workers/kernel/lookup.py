@@ -30,6 +30,9 @@ LOOKUP_TABLE, FIB_MATCH = 0x1000, 0x2000
 refuses it."""
 KINDS = {1: "unicast", 2: "local", 3: "broadcast", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
 """rtm_type, of those that a look-up can find."""
+MAKERS = {0: "nobody", 1: "redirect", 2: "kernel", 3: "boot", 4: "static", 9: "ra", 11: "zebra", 12: "bird",
+          16: "dhcp", 18: "keepalived", 186: "bgp", 188: "ospf"}  # fmt: skip
+"""Names of routing protocols (rt_protos, ip-route(8))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ def encode(destination: str, source: str = "", device: int = 0) -> Request:
 
 
 def decode(body: bytes, names: Mapping[int, str]) -> Match:
-    """The answer; ``names`` of devices by number.
+    """A route that the kernel gave, by a look-up or in a dump; ``names`` of devices by number.
 
     As long as there are no policy rules the kernel keeps local and main as one table, and calls it main.
     """

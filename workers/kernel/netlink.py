@@ -95,6 +95,10 @@ class Netlink:
         """Bodies of all messages that answer; again from the start when the kernel changed meanwhile."""
         return [body for page in self._whole_dump(request, []) for body in page.bodies]
 
+    def glance(self, request: Request) -> list[bytes]:
+        """As ``dump``, asked once: what came or went meanwhile may be missing or there twice."""
+        return [body for page in self._dump(request, []) for body in page.bodies]
+
     def redump(self, request: Request) -> tuple[bytes, ...]:
         """As ``dump``, for what seldom changes: the very same object for as long as nothing did.
 

@@ -18,7 +18,7 @@ added exclusively, and replaced only where the dump showed one of ours. IPv6 nee
 the two in any case: without, a second next hop joins silently.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress, count
 from operator import is_not
@@ -57,6 +57,8 @@ SCOPES = 64
 """Over how many the routes of IPv4 are spread."""
 UNICAST, BLACKHOLE = 1, 6
 MAIN = 254
+PROTOCOL_AT = 5
+"""Offset of rtm_protocol in a body."""
 ADDING = int(Flag.CREATE | Flag.EXCL)
 REPLACING = int(Flag.CREATE | Flag.REPLACE)
 PLAIN = Struct("=BBBBBBBBI HHI HH4s HH4s HHI")
@@ -89,7 +91,7 @@ class Route:
     """A text, since a text knows its hash: there are thousands, and every look compares them."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "key", f"route {self.dst} table {self.table} metric {self.metric}")
+        object.__setattr__(self, "key", key(self.dst, self.table, self.metric))
 
     @property
     def needs(self) -> str:
@@ -131,6 +133,11 @@ class Reach:
 NOWHERE = Reach({}, (), ())
 
 
+def key(dst: str, table: int, metric: int) -> str:
+    """What the kernel tells routes apart by."""
+    return f"route {dst} table {table} metric {metric}"
+
+
 def wanted(network: DesiredNetwork, node: str, protocol: int, host: Host) -> Reach:
     """Routes of a routed_bridge in all its tables, and what cannot be routed."""
     tables, unknown = _tables(network, host)
@@ -146,6 +153,17 @@ def decode(body: bytes, names: Mapping[int, str]) -> Route:
     """A route, whoever's; ``names`` of devices by number."""
     dst, table, via, device, metric, protocol, src, encap = _parsed(body)
     return Route(dst, table, via, names.get(device, ""), metric, protocol, src=src, encap=encap)
+
+
+def of_others(bodies: Iterable[bytes], protocol: int, ranges: Sequence[IPNetwork]) -> Iterator[bytes]:
+    """Those inside one of the ``ranges`` of their family, and not ours; there may be many more."""
+    bounds = [(net[0].packed, net[-1].packed, net.prefixlen) for net in ranges]
+    for body in bodies:
+        length, maker = body[1], body[PROTOCOL_AT]
+        if maker != protocol and any(length >= shortest for _, _, shortest in bounds):
+            dst = attributes(body, ROUTE_HEADER.size).get(DST, b"")
+            if any(low <= dst <= high and length >= shortest for low, high, shortest in bounds):
+                yield body
 
 
 def encode(verb: Verb, route: Route, index: IndexOf) -> Request:
@@ -243,8 +261,7 @@ def _several(value: bytes) -> str:
 def _tables(network: DesiredNetwork, host: Host) -> tuple[list[int], list[Finding]]:
     numbers, findings = [], []
     for table in network.tables:
-        known = int(table) if table.isdecimal() else host.tables.get(table)
-        if known:
+        if known := host.table(table):
             numbers.append(known)
         else:
             findings.append(
