@@ -9,14 +9,15 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from netadmin import roles
 from netadmin.problems import Problem
-from networks import cluster, declare, membership
-from networks.forms import ClusterForm, NetworkForm, NodeForm
-from networks.models import Address, Allocation, Network, Segment
+from networks import allocations, cluster, declare, membership
+from networks.forms import ClusterForm, NetworkForm, NodeForm, ServiceForm
+from networks.models import Address, Allocation, Learnt, Network, Segment
 from nodes.admin import ByRole, ReadOnly
 from nodes.models import Cluster, Node
 
@@ -142,10 +143,30 @@ class SegmentAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Allocation)
-class AllocationAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class AllocationAdmin(ThroughVerbs):
+    """What services ask for; what containers of others hold, and reservations, are only shown."""
+
+    form = ServiceForm
     list_display = ("__str__", "node", "service", "resource", "container", "state", "why")
     list_filter = ("network", "state")
     list_select_related = ("network", "node")
+    search_fields = ("service", "container")
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        ours = not isinstance(obj, Allocation) or bool(obj.resource)
+        return super().has_change_permission(request, obj) and ours
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        ours = not isinstance(obj, Allocation) or obj.learnt == Learnt.REQUEST
+        return super().has_delete_permission(request, obj) and ours
+
+    def verb(self, form: ServiceForm, change: bool) -> Callable[[str], Allocation]:
+        if not change:
+            return lambda by: allocations.request(form.ask(), by=by)[0]
+        return lambda by: allocations.change(form.instance.pk, form.given(), by=by, expected=form.expected)
+
+    def delete_model(self, request: HttpRequest, obj: Allocation) -> None:
+        allocations.release(obj.pk, by=request.user.get_username())
 
 
 @admin.register(Address)

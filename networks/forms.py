@@ -18,7 +18,8 @@ from netadmin.problems import Problem, StaleVersion
 from networks import conflist
 from networks.declaration import OVERRIDES, Declaration, EveryNode
 from networks.declare import overrides_of
-from networks.models import Network, Tunnel, TunnelMode, Type
+from networks.models import Allocation, Network, Tunnel, TunnelMode, Type
+from networks.resources import Ask
 from nodes.models import Cluster, Node
 from workers.document import PLACEHOLDERS
 
@@ -263,6 +264,54 @@ class NodeForm(VerbForm):
         """Keyword arguments of the membership verbs, but the name. An empty weight is the usual one."""
         given = {name: value for name, value in self.cleaned_data.items() if name not in ("name", "version")}
         return {**given, "weight": Node().weight if given["weight"] is None else given["weight"]}
+
+
+class ServiceForm(VerbForm):
+    service = _line("Service", "NAMESPACE/svc/NAME, or NAME of the namespace root.", "prod/svc/web")
+    resource = _line("Resource", "Its id in the service's configuration.", "ip#0")
+    node = forms.ChoiceField(label="Node", required=False)
+    network = forms.ChoiceField(label="Network", required=False)
+    netns = _line(
+        "Container",
+        "container#NAME, docker:NAME, podman:NAME, lxc:NAME, a process id, a path or the name of a "
+        "namespace. Empty: a namespace of the service's own is made.",
+        "docker:web",
+    )
+    expose = Words(label="Ports", help_text="PORT/PROTOCOL, or PORT/PROTOCOL:HOSTPORT, with blanks between.")
+    wanted = Words(label="Fixed addresses", help_text="At most one per family. Empty: any that is free.")
+    interface = _line("Interface", "In the container. Empty: eth12, or the next that is not taken.", "eth12")
+    hostname = _line("Host name", "Its name in the DNS, below that of the service.")
+    dns_name_suffix = _line("Suffix", _help(Allocation, "dns_name_suffix"))
+    comment = _line("Comment")
+
+    class Meta:
+        model = Allocation
+        fields: tuple[str, ...] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = Network.switched_on().exclude(type=Type.LOOPBACK).values_list("name", flat=True)
+        self._offer("network", names)
+        if not self.instance.pk:
+            self._offer("node", Node.objects.values_list("name", flat=True))
+            self.initial.setdefault("resource", "ip#0")
+            return
+        for name in ("service", "resource", "node"):
+            del self.fields[name]
+        self.initial.update({name: getattr(self.instance, name) for name in self.fields if name != "version"})
+        self.initial["network"] = self.instance.network.name
+
+    def _offer(self, field: str, names: Any) -> None:
+        self.fields[field].choices = [(name, name) for name in names]  # type: ignore[attr-defined]
+
+    def given(self) -> dict[str, Any]:
+        """What a change of it takes."""
+        left_out = ("version", "service", "resource", "node")
+        return {name: value for name, value in self.cleaned_data.items() if name not in left_out}
+
+    def ask(self) -> Ask:
+        data = self.cleaned_data
+        return Ask(data["service"], data["resource"], data["node"], self.given())
 
 
 class ClusterForm(VerbForm):

@@ -289,6 +289,15 @@ class Allocation(models.Model):
             )
         ]
 
+    @property
+    def standing(self) -> str:
+        """One word: how it is with what a service asked for."""
+        if self.state == State.ATTACHED:
+            return "attached" if self.healthy else "broken"
+        if self.state != State.REQUESTED:
+            return str(self.state)
+        return "failed" if not self.healthy else "waiting" if self.why else "requested"
+
     def __str__(self) -> str:
         holder = f"{self.service} {self.resource}".strip() or self.container or self.state
         return f"{holder} in {self.network}"

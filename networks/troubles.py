@@ -1,12 +1,20 @@
-"""What somebody should look at: what nodes found, nodes that nobody hears of, segments that are full."""
+"""What somebody should look at: what nodes found, nodes that nobody hears of, segments that are full,
+services without what they asked for."""
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from django.db.models import Q
+
 from networks.convergence import NodeState
 from networks.fullness import Fullness
+from networks.models import Allocation, Learnt, State
 from nodes.models import Node
 from workers.report import WARNING
+
+LATE = 30.0
+"""Seconds after which a service that has no address yet is worth a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,30 @@ def of_parts(parts: Iterable[Fullness]) -> list[Trouble]:
         for part in parts
         if part.nearly_full
     ]
+
+
+def of_services(network: str | None = None, node: Node | None = None) -> list[Trouble]:
+    """What services asked for and do not have as they should; reservations that somebody is in the way of.
+    One query."""
+    late = int((time.time() - LATE) * 1_000_000)
+    waiting = ~Q(state__in=(State.ATTACHED, State.RESERVED, State.LOST)) & Q(version__lt=late)
+    rows = Allocation.objects.filter(learnt=Learnt.REQUEST).exclude(node=None)
+    rows = (
+        rows.filter(Q(healthy=False) | waiting).select_related("network", "node").defer("network__peers_body")
+    )
+    if network is not None:
+        rows = rows.filter(network__name=network)
+    if node is not None:
+        rows = rows.filter(node=node)
+    return [_of_service(row) for row in rows.order_by("node__position", "service", "resource")]
+
+
+def _of_service(row: Allocation) -> Trouble:
+    assert row.node is not None
+    doing = "detach" if row.state == State.RELEASING else "attach"
+    why = row.why or f"{row.node.name} did not {doing} it within {LATE:g} s"
+    remedy = row.remedy or "See whether its worker runs and reaches this control plane"
+    return Trouble(row.node, row.network.name, f"{row}: {why}", remedy, warning=row.healthy)
 
 
 def _excuse(peer: str, words: Mapping[str, str]) -> str:

@@ -37,6 +37,13 @@ GLYPHS = {
     "down": "✕",
     "pending": "◐",
     "unknown": "?",
+    "attached": "●",
+    "requested": "◐",
+    "releasing": "◌",
+    "broken": "▲",
+    "failed": "▲",
+    "reserved": "□",
+    "lost": "?",
 }
 """Beside the word, so that colour is never the only sign."""
 

@@ -11,7 +11,7 @@ from networks import convergence, foreign, fullness, pairs
 from networks.convergence import NetworkState
 from networks.models import BUILT_IN, Network
 from networks.pages.rows import Row
-from networks.troubles import of_nodes, of_parts
+from networks.troubles import of_nodes, of_parts, of_services
 from nodes.models import Event, Report
 
 ADDRESSES = 25
@@ -50,7 +50,7 @@ def _listed(request: PageRequest) -> dict[str, Any]:
 
 def _standing(request: PageRequest, network: Network) -> dict[str, Any]:
     """The part that changes: who has what of it, how it stands, who holds addresses."""
-    [state] = convergence.network_states(Network.objects.filter(pk=network.pk))
+    [state] = convergence.network_states([network])
     segments = {row.node_id: row for row in network.segments.exclude(node=None)}
     counts = fullness.counted(network.addresses.all())
     nodes = part_of(request, state.nodes)
@@ -62,7 +62,8 @@ def _standing(request: PageRequest, network: Network) -> dict[str, Any]:
         "nodes": nodes,
         "rows": rows,
         "troubles": of_nodes(state.nodes, network.name)
-        + of_parts(part for row in rows for part in row.parts),
+        + of_parts(part for row in rows for part in row.parts)
+        + of_services(network=network.name),
         "addresses": part_of(request, addresses, ADDRESSES, "addresses"),
         **_probes(request, state),
         "events": Event.objects.filter(kind="network", name=network.name)[:EVENTS],

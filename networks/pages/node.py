@@ -16,7 +16,7 @@ from networks import convergence, fullness, membership
 from networks.forms import GoingForm, NodeForm
 from networks.models import Address, Network
 from networks.pages.rows import Row
-from networks.troubles import of_nodes, of_pairs, of_parts
+from networks.troubles import of_nodes, of_pairs, of_parts, of_services
 from nodes import tokens, worker_conf
 from nodes.models import Cluster, Event, Node, Report
 
@@ -65,7 +65,8 @@ def _standing(node: Node) -> dict[str, Any]:
         "rows": rows,
         "troubles": of_nodes([state])
         + of_pairs([state])
-        + of_parts(part for row in rows for part in row.parts),
+        + of_parts(part for row in rows for part in row.parts)
+        + of_services(node=node),
         "events": Event.objects.filter(kind="node", name=node.name)[:EVENTS],
     }
 

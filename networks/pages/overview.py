@@ -9,7 +9,7 @@ from netadmin.pages import ROWS, PageRequest, live, page
 from networks import convergence, foreign, fullness
 from networks.convergence import NetworkState, NodeState
 from networks.models import BUILT_IN
-from networks.troubles import of_nodes, of_pairs, of_parts
+from networks.troubles import of_nodes, of_pairs, of_parts, of_services
 
 
 @page()
@@ -26,6 +26,7 @@ def _contents() -> dict[str, Any]:
     nodes = convergence.node_states()
     networks = convergence.network_states(nodes=nodes)
     troubles = of_nodes(nodes) + of_pairs(nodes) + of_parts(fullness.wherever_leases_are())
+    troubles += of_services()
     return {
         "nodes": nodes[:ROWS],
         "more_nodes": len(nodes[ROWS:]),

@@ -5,7 +5,7 @@ A network may be called anything: what is not about one network has no place bel
 
 from django.urls import path
 
-from networks.pages import declaration, explain, network, node, overview, plan
+from networks.pages import declaration, explain, network, node, overview, plan, service
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
@@ -22,6 +22,13 @@ urlpatterns = [
     path("explain/", explain.explain, name="explain"),
     path("explain/<int:operation>/", explain.explained, name="explained"),
     path("live/explain/<int:operation>/", explain.explained_live, name="explained-live"),
+    path("services/", service.services, name="services"),
+    path("live/services/", service.services_live, name="services-live"),
+    path("services/<int:number>/", service.service, name="service"),
+    path("live/services/<int:number>/", service.service_live, name="service-live"),
+    path("new/service/", service.new, name="service-new"),
+    path("services/<int:number>/edit/", service.edit, name="service-edit"),
+    path("services/<int:number>/release/", service.release, name="service-release"),
     path("nodes/", node.nodes, name="nodes"),
     path("live/nodes/", node.nodes_live, name="nodes-live"),
     path("nodes/<str:name>/", node.node, name="node"),

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from networks.models import Network, Segment
+from networks.models import Allocation, Network, Segment
 from nodes.models import Cluster, Event, Node
 from tests import factories
 from tests.pages.conftest import logged_in
@@ -22,7 +22,6 @@ NETWORK = {
 }
 READ_ONLY = (
     "networks/segment",
-    "networks/allocation",
     "nodes/event",
     "nodes/report",
     "nodes/token",
@@ -130,6 +129,26 @@ def test_what_has_no_verb_is_only_read(ada: Client, model: str) -> None:
     factories.reported(node)
     assert ada.get(f"/admin/{model}/").status_code == 200
     assert ada.get(f"/admin/{model}/add/").status_code == 403
+
+
+def test_services_ask_change_and_release_here_too(ada: Client) -> None:
+    network = factories.a_network()
+    node = factories.a_node("n1")
+    given = {"service": "web", "resource": "ip#0", "node": "n1", "network": "backend1", "expose": "80"}
+    refused = text_of(ada.post("/admin/networks/allocation/add/", given))
+    assert "80: is no port of a protocol" in refused
+    assert ada.post("/admin/networks/allocation/add/", {**given, "expose": "80/tcp"}).status_code == 302
+    row = Allocation.objects.get()
+    assert (row.service, row.expose, row.state) == ("root/svc/web", ["80/tcp"], "requested")
+    path = f"/admin/networks/allocation/{row.pk}"
+    assert ada.post(f"{path}/change/", {"network": "backend1", "expose": "81/tcp"}).status_code == 302
+    assert ada.post(f"{path}/delete/", {"post": "yes"}).status_code == 302
+    row.refresh_from_db()
+    assert (row.expose, row.state) == (["81/tcp"], "releasing")
+    factories.reported(node, leases=(factories.a_lease(),))
+    others = network.allocations.get(learnt="store").pk
+    assert ada.post(f"/admin/networks/allocation/{others}/delete/", {"post": "yes"}).status_code == 403
+    assert ada.post(f"/admin/networks/allocation/{others}/change/", {}).status_code == 403
 
 
 @pytest.mark.parametrize("model", ["networks/network", "nodes/node", "nodes/cluster"])

@@ -326,6 +326,7 @@ def _problems(states: Iterable[NetworkState], name: str | None) -> list[tuple[st
         *troubles.of_nodes(members.values(), name),
         *troubles.of_pairs(list(members.values()), name),
         *troubles.of_parts(full),
+        *troubles.of_services(name),
     )
     return [(trouble.node.name, trouble.network or "-", _sentence(trouble)) for trouble in found]
 

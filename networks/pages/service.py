@@ -1,0 +1,118 @@
+"""Addresses of services: their list, a page for each, and the forms by which they are asked for and go."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import Q, QuerySet
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+
+from netadmin.pages import PageRequest, live, page, part_of
+from netadmin.problems import Problem
+from netadmin.roles import OPERATOR
+from networks import allocations
+from networks.forms import GoingForm, ServiceForm
+from networks.models import Allocation
+from nodes.models import Event
+
+EVENTS = 20
+
+
+@page()
+def services(request: PageRequest) -> HttpResponse:
+    return render(request, "services/list.html", _listed(request))
+
+
+@live
+def services_live(request: PageRequest) -> HttpResponse:
+    return render(request, "services/_list.html", _listed(request))
+
+
+@page()
+def service(request: PageRequest, number: int) -> HttpResponse:
+    row = get_object_or_404(_rows(), pk=number)
+    return render(request, "services/page.html", _standing(row))
+
+
+@live
+def service_live(request: PageRequest, number: int) -> HttpResponse:
+    row = _rows().filter(pk=number).first()
+    return render(request, "services/_page.html", _standing(row) if row else {"row": None})
+
+
+@page(OPERATOR)
+def new(request: PageRequest) -> HttpResponse:
+    form = ServiceForm(request.POST or None, initial=request.GET.dict())
+    if request.method == "POST" and form.is_valid():
+        try:
+            row, _ = allocations.request(form.ask(), by=request.user.get_username())
+        except Problem as problem:
+            form.refuse(problem)
+        else:
+            messages.success(
+                request, f"{row.service} {row.resource} is asked for. {row.node} carries it out now."
+            )
+            return redirect("service", number=row.pk)
+    return render(request, "services/form.html", {"form": form})
+
+
+@page(OPERATOR)
+def edit(request: PageRequest, number: int) -> HttpResponse:
+    row = get_object_or_404(_rows(), pk=number)
+    form = ServiceForm(request.POST or None, instance=row)
+    if request.method == "POST" and form.is_valid():
+        by = request.user.get_username()
+        try:
+            allocations.change(number, form.given(), by=by, expected=form.expected)
+        except Problem as problem:
+            form.refuse(problem)
+        else:
+            messages.success(
+                request, f"{row.service} {row.resource} is changed. {row.node} is following now."
+            )
+            return redirect("service", number=number)
+    return render(request, "services/form.html", {"form": form, "row": row})
+
+
+@page(OPERATOR)
+def release(request: PageRequest, number: int) -> HttpResponse:
+    row = get_object_or_404(_rows(), pk=number)
+    form = GoingForm(request.POST or None, initial={"version": row.version})
+    problem = None
+    if request.method == "POST" and form.is_valid():
+        by, force = request.user.get_username(), form.cleaned_data["force"]
+        try:
+            left = allocations.release(number, by=by, expected=form.cleaned_data["version"], force=force)
+        except Problem as error:
+            problem = error
+        else:
+            follows = f"{row.node} is detaching it now." if left else "Its addresses are free."
+            messages.success(request, f"{row.service} {row.resource} is released. {follows}")
+            return redirect("service", number=number) if left else redirect("services")
+    return render(request, "services/release.html", {"row": row, "form": form, "problem": problem})
+
+
+def _rows() -> "QuerySet[Allocation]":
+    rows = Allocation.objects.exclude(resource="").select_related("network", "node")
+    rows = rows.defer("network__peers_body").prefetch_related("addresses", "host_ports")
+    return rows.order_by("service", "node__position", "resource")
+
+
+def _listed(request: PageRequest) -> dict[str, Any]:
+    """All, or those of which one of the words says something: each must."""
+    asked = request.GET.get("q", "").replace("\0", " ").strip()
+    rows = _rows()
+    for word in asked.split():
+        rows = rows.filter(
+            Q(service__icontains=word)
+            | Q(resource__iexact=word)
+            | Q(node__name__iexact=word)
+            | Q(network__name__icontains=word)
+            | Q(state__istartswith=word)
+            | Q(netns__icontains=word)
+        )
+    return {"services": part_of(request, rows), "asked": asked}
+
+
+def _standing(row: Allocation) -> dict[str, Any]:
+    return {"row": row, "events": Event.objects.filter(kind="service", name=row.service)[:EVENTS]}
