@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from workers import holdings, question, report
-from workers.holdings import Attachment, Holdings, Standing, Statement
+from workers.holdings import Attachment, Holdings, Reservation, Standing, Statement
 from workers.question import Answer as QuestionAnswer
 from workers.question import Question, Questions
 from workers.report import Report
@@ -72,9 +72,9 @@ class ControlPlane:
     def declare(self, document: bytes, version: str) -> None:
         self.document, self.version = document, version
 
-    def want(self, *attachments: Attachment) -> int:
+    def want(self, *attachments: Attachment, reserved: tuple[Reservation, ...] = ()) -> int:
         """The node must hold these from now on; the version."""
-        self.holdings = Holdings("n1", self.holdings.version + 1, attachments)
+        self.holdings = Holdings("n1", self.holdings.version + 1, attachments, reserved)
         return self.holdings.version
 
     def standing(self, attachment: Attachment) -> Standing | None:

@@ -6,6 +6,7 @@
 
     waiting    looked for again soon, and at once when a namespace gets a name
     failed     tried again later and later, and at once when a host port came free
+    reserved   in the lease store before anything is attached, and again whenever a lease comes or goes
     attached   looked at every look interval, and at once when the kernel says that its device changed;
                the plugins' CHECK as often as its share of the processor allows
     releasing  not wanted any more: until DEL went through
@@ -30,6 +31,8 @@ from workers.attaching.entry import Entry
 from workers.attaching.journal import Journal
 from workers.attaching.mapping import HostPorts, PortTaken
 from workers.attaching.post import Post
+from workers.cni.reserving import Held as Reserved
+from workers.cni.reserving import Reserving
 from workers.config import Settings
 from workers.desired import LOOK_INTERVAL
 from workers.document import Document
@@ -40,7 +43,9 @@ from workers.holdings import (
     RELEASING,
     WAITING,
     Attachment,
+    Declined,
     Holdings,
+    Reservation,
     Standing,
     Statement,
 )
@@ -93,6 +98,13 @@ class Keeper(threading.Thread):
         self._devices: dict[str, str] = {}
         """Attachments by the name of their end on the node."""
         self._done: queue.SimpleQueue[tuple[str, Outcome]] = queue.SimpleQueue()
+        self._reserving = Reserving(settings.cni_store)
+        self._reserved: Reserved | None = None
+        """What became of reservations; None: they have to be looked at."""
+        self._reservations: tuple[Reservation, ...] = ()
+        """Those that were looked at last."""
+        self._reserve_again = math.inf
+        """When those that could not be held are tried again, as time.monotonic() counts."""
         self._said: Statement | None = None
         self._due_now: set[str] = set()
         self._stopping = False
@@ -164,11 +176,28 @@ class Keeper(threading.Thread):
         if self._holdings is None:
             self._watch.wait(LOOK_INTERVAL)  # never heard: nothing is known of what is no more wanted
             return
-        self._start_jobs(self._holdings, attacher, pool)
-        self._say(self._holdings)
-        pause = min((held.due for held in self._held.values() if not held.busy), default=math.inf)
+        holdings = self._holdings
+        declined = self._reserve(holdings)
+        self._start_jobs(holdings, attacher, pool)
+        self._say(holdings, declined)
+        due = [held.due for held in self._held.values() if not held.busy]
+        pause = min([*due, self._reserve_again])
         reasons = self._watch.wait(min(max(pause - time.monotonic(), 0), LOOK_INTERVAL))
+        if not reasons or "leases" in reasons:
+            self._reserved = None
         self._take_reasons(reasons, ports)
+
+    def _reserve(self, holdings: Holdings) -> tuple[Declined, ...]:
+        """Make the lease store hold what is reserved; those that somebody has."""
+        if self._reserved is None or holdings.reservations != self._reservations:
+            self._reserved = self._reserving.hold(holdings.reservations)
+            self._reservations = holdings.reservations
+            stores = {self._settings.cni_store / one.network for one in holdings.reservations}
+            self._watch.follow(dict.fromkeys(stores, "leases"))
+            for trouble in self._reserved.troubles:
+                log.error("reservations: %s", trouble)
+            self._reserve_again = time.monotonic() + FIRST_RETRY if self._reserved.troubles else math.inf
+        return self._reserved.declined
 
     def _start_jobs(self, holdings: Holdings, attacher: Attacher, pool: ThreadPoolExecutor) -> None:
         """One job for each attachment that is due and has none."""
@@ -296,7 +325,7 @@ class Keeper(threading.Thread):
         except (OSError, NftError) as error:
             log.error("the table of host ports: %s", error)
 
-    def _say(self, holdings: Holdings) -> None:
+    def _say(self, holdings: Holdings, declined: tuple[Declined, ...]) -> None:
         """The statement, when it is another one than the last."""
         wanted = {one.id for one in holdings.attachments}
         standings = tuple(
@@ -304,7 +333,7 @@ class Keeper(threading.Thread):
             for key, held in sorted(self._held.items())
             if (standing := held.standing if key in wanted else _releasing(key, held))
         )
-        said = Statement(self._settings.node, holdings.version, time.time_ns(), standings)
+        said = Statement(self._settings.node, holdings.version, time.time_ns(), standings, declined)
         same = self._said and replace(said, sequence=self._said.sequence) == self._said
         if holdings.version and not same:
             self._said = said
