@@ -1,20 +1,24 @@
 """Many clients at once, each on a connection of its own: nobody gets what another has, nothing is lost."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import count
 from threading import Barrier
+from threading import Event as Flag
 from typing import Any
 
 import pytest
 from django.db import connection
 
 from networks import desired
-from networks.models import Address, Allocation, Network, Segment
+from networks.models import Address, Allocation, HostPort, Network, Segment
 from nodes.models import Event, Node, Report
 from tests import factories
 from tests.conftest import Client, of_node, of_user
+from workers import holdings
 from workers import report as wire
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
@@ -180,3 +184,140 @@ def test_a_node_that_is_removed_while_it_reports_is_gone(ada: Client) -> None:
     assert said == [204] * said.count(204) + [410] * said.count(410)
     assert not Report.objects.exists()
     assert not Allocation.objects.exists()
+
+
+ALLOCATIONS = "/api/v1/allocations/"
+ASK = {"service": "prod/svc/web", "resource": "ip#0", "node": "n1", "network": "backend1"}
+
+
+def test_a_resource_asked_for_by_many_is_one(ada: Client) -> None:
+    factories.the_nodes()
+    factories.a_network()
+    answers = at_once(*[lambda: ada.post(ALLOCATIONS, ASK)] * MANY)
+    assert [answer.status_code for answer in answers] == [202] * MANY
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert Event.objects.filter(verb="requested").count() == 1
+
+
+@pytest.mark.parametrize("wanted", [{"wanted": ["10.11.0.9"]}, {"expose": ["80/tcp:8080"]}])
+def test_what_there_is_one_of_goes_to_one_service(ada: Client, wanted: dict[str, Any]) -> None:
+    factories.the_nodes()
+    factories.a_network()
+
+    def ask(number: int) -> Any:
+        return ada.post(ALLOCATIONS, {**ASK, **wanted, "service": f"prod/svc/s{number}"})
+
+    answers = at_once(*(partial(ask, number) for number in range(MANY)))
+    assert Counter(answer.status_code for answer in answers) == {202: 1, 409: MANY - 1}
+    [winner] = Allocation.objects.all()
+    refusals = [answer.json()["detail"] for answer in answers if answer.status_code == 409]
+    assert all(winner.service in detail for detail in refusals)
+
+
+def test_versions_of_holdings_never_meet(ada: Client) -> None:
+    factories.the_nodes()
+    factories.a_network()
+
+    def ask(number: int) -> int:
+        body = {**ASK, "service": f"prod/svc/s{number}"}
+        return int(ada.post(ALLOCATIONS, body).json()["version"])
+
+    versions = at_once(*(partial(ask, number) for number in range(MANY)))
+    assert len(set(versions)) == MANY
+    assert Node.objects.get(name="n1").holdings == max(versions)
+
+
+def state(client: Client, said: holdings.Statement) -> int:
+    url = f"{NODES}{said.node}/holdings/"
+    return client.post(url, holdings.dump(said), content_type="application/json").status_code
+
+
+def test_the_newest_of_many_statements_stays(ada: Client) -> None:
+    client = of_node(factories.a_node())
+    factories.a_network()
+    row = Allocation.objects.get(pk=ada.post(ALLOCATIONS, ASK).json()["id"])
+    said = [
+        holdings.Statement(
+            "n1", row.version, number, (holdings.Standing(row.uuid.hex, "attached", (f"10.11.0.{number}",)),)
+        )
+        for number in range(2, MANY + 2)
+    ]
+    assert at_once(*(partial(state, client, one) for one in reversed(said))) == [204] * MANY
+    assert [str(held.address) for held in Address.objects.all()] == [f"10.11.0.{MANY + 1}"]
+
+
+def test_services_come_and_go_while_nodes_state_report_and_networks_change(ada: Client) -> None:
+    """Whoever waits for whom: nobody for each other, and nothing is held twice or left."""
+    names = ("n1", "n2")
+    clients = {node.name: of_node(node) for node in factories.the_nodes() if node.name in names}
+    factories.a_network()
+    sequence = count(1)
+    over = Flag()
+
+    def serve(name: str) -> list[int]:
+        """A worker: holds what it must, and says so."""
+        answers = []
+        part = names.index(name)
+        while not over.is_set():
+            held = holdings.parse(clients[name].get(f"{NODES}{name}/holdings/").content)
+            standings = tuple(
+                holdings.Standing(one.id, "attached", (f"10.11.{4 * part}.{int(one.service[10:]) + 10}",))
+                for one in held.attachments
+            )
+            said = holdings.Statement(name, held.version, next(sequence), standings)
+            answers.append(state(clients[name], said))
+            lease = factories.a_lease(address=f"10.11.{4 * part}.{200 + next(sequence) % 50}")
+            answers.append(send(clients[name], factories.a_report(name, leases=(lease,))))
+        return answers
+
+    def use(number: int) -> list[int]:
+        answers = []
+        for turn in range(4):
+            body = {**ASK, "service": f"prod/svc/s{number}", "node": names[(number + turn) % 2]}
+            body["expose"] = [f"80/tcp:{8000 + number}"]
+            shown = ada.post(ALLOCATIONS, body)
+            answers.append(shown.status_code)
+            answers.append(
+                ada.patch(f"{ALLOCATIONS}{shown.json()['id']}/", {"hostname": f"h{turn}"}).status_code
+            )
+            answers.append(ada.delete(f"{ALLOCATIONS}{shown.json()['id']}/").status_code)
+        return answers
+
+    def declare(_: int) -> list[int]:
+        other = {**BACKEND1, "name": "other", "network": "10.12.0.0/16"}
+        answers = []
+        for turn in range(4):
+            answers.append(ada.put(f"{NETWORKS}other/", other).status_code)
+            answers.append(ada.patch(f"{NETWORKS}backend1/", {"mtu": 1400 + turn}).status_code)
+            answers.append(ada.delete(f"{NETWORKS}other/?force=true").status_code)
+        return answers
+
+    def users_then_end() -> list[int]:
+        with ThreadPoolExecutor(4) as pool:
+            jobs = [pool.submit(closing, partial(use, number)) for number in range(3)]
+            jobs.append(pool.submit(closing, partial(declare, 0)))
+            try:
+                answers = [job.result() for job in jobs]
+                wait_until_gone()
+            finally:
+                over.set()
+        return [code for answer in answers for code in answer]
+
+    def wait_until_gone() -> None:
+        end = time.monotonic() + 30
+        while Allocation.objects.exclude(resource="").exists():
+            assert time.monotonic() < end, list(Allocation.objects.exclude(resource=""))
+            time.sleep(0.02)
+
+    *served, used = at_once(*(partial(serve, name) for name in names), users_then_end)
+    assert {code for answers in served for code in answers} == {204}
+    assert set(used) <= {200, 201, 202, 204}
+    assert not HostPort.objects.exists()
+    assert Address.objects.count() == len(names)
+
+
+def closing(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    finally:
+        connection.close()
