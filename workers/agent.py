@@ -175,8 +175,8 @@ class Agent(threading.Thread):
     def _repair(self, kernel: Kernel, messages: list[Message]) -> None:
         """Put back at once what somebody deleted, unless that is a fight (``damping``)."""
         if not self._damping.pause:
-            gone = repair.lost(messages, self._wanted, self._settings.protocol, kernel.netlink.port)
-            self._repaired += repair.put_back(gone, kernel)
+            wanted, protocol = self._wanted, self._settings.protocol
+            self._repaired += repair.repair(messages, self._watch.flood, wanted, protocol, kernel)
 
     def _with_repairs(self, outcome: Outcome) -> Outcome:
         """What was put back since the last run is a part of this one."""

@@ -36,6 +36,8 @@ QUIET = 0.001
 """Seconds without a further event that end a burst."""
 BURST = 0.05
 """Seconds after which a burst that does not end is looked at all the same."""
+LULL, FLOOD = 0.005, 0.15
+"""As QUIET and BURST, of a flood of one kind: whoever causes it may have to wait for the processor."""
 
 EVENTS = {"kernel", "firewall", "files", "leases"}
 """The reasons that come from the machine itself and not from another thread."""
@@ -145,6 +147,16 @@ class Watch:
         poll.register(self._kernel, select.POLLIN)
         while poll.poll(max(end - time.monotonic(), 0) * 1000):
             self._held |= self._drain_kernel()
+
+    def flood(self) -> list[Message]:
+        """What the kernel still says until a flood of events is over."""
+        poll = select.poll()
+        poll.register(self._kernel, select.POLLIN)
+        end = time.monotonic() + FLOOD
+        found: list[Message] = []
+        while time.monotonic() < end and poll.poll(LULL * 1000):
+            found += (message for data in _drain(self._kernel) for message in netlink.messages(data))
+        return found
 
     def forget(self) -> None:
         """Drop the events that are queued: a look that begins now sees what they are about."""

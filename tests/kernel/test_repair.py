@@ -44,8 +44,7 @@ def repairs(node: Node, watch: Watch) -> list[Change]:
     wanted = node.look(WANTED).desired.many
 
     def heard(messages: list[netlink.Message]) -> None:
-        gone = repair.lost(messages, wanted, node.settings.protocol, node.kernel.netlink.port)
-        done.extend(repair.put_back(gone, node.kernel))
+        done.extend(repair.repair(messages, watch.flood, wanted, node.settings.protocol, node.kernel))
 
     watch.heard = heard
     return done
@@ -86,6 +85,25 @@ def test_a_flush_is_undone_in_batches(node: Node, watch: Watch, repairs: list[Ch
     assert node.routes() == before
 
 
+def test_who_empties_the_table_is_waited_for(node: Node, watch: Watch) -> None:
+    wanted, before = node.look(WANTED).desired.many, node.routes()
+    node.ip("route flush proto 157")
+    said = watch.flood()
+    begin, rest = said[: repair.FEW + 1], said[repair.FEW + 1 :]
+    assert len(repair.repair(begin, lambda: rest, wanted, 157, node.kernel)) == PEERS
+    assert node.routes() == before
+
+
+def test_for_a_few_nobody_waits(node: Node, watch: Watch) -> None:
+    wanted, before = node.look(WANTED).desired.many, node.routes()
+    for number in range(2, 2 + repair.FEW):
+        node.ip(f"route del {peer(number).subnets[0]}")
+    said = watch.flood()
+    done = repair.repair(said, lambda: pytest.fail("it waits"), wanted, 157, node.kernel)
+    assert len(done) == repair.FEW
+    assert node.routes() == before
+
+
 def test_what_the_worker_itself_removes_stays_away(node: Node, watch: Watch, repairs: list[Change]) -> None:
     (wanted, *_) = node.look(WANTED).desired.many
     route = next(one for one in wanted.values() if isinstance(one, routes.Route))
@@ -120,7 +138,7 @@ def test_nothing_of_others_is_taken_and_the_plan_agrees(node: Node, deletions: l
         messages = [one for data in _all(listener) for one in netlink.messages(data)]
     before = node.plan(WANTED)
     foreign = node.ip("route show proto 4")
-    gone = repair.lost(messages, wanted, 157, node.kernel.netlink.port)
+    gone = repair.lost(messages, wanted, 157, node.kernel.netlink.port, node.kernel.present.known)
     done = repair.put_back(gone, node.kernel)
     after = node.plan(WANTED)
     assert set(before.changes) - set(after.changes) == set(done)

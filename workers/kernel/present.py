@@ -30,22 +30,23 @@ class Present:
         self._netlink = netlink
         self._bodies: tuple[tuple[bytes, ...], ...] = (NEVER, NEVER)
         self._names: Mapping[int, str] = {}
-        self._decoded: dict[bytes, Route] = {}
+        self.known: dict[bytes, Route] = {}
+        """By their bodies in the last dump."""
         self._found: dict[Hashable, Route] = {}
 
     def routes(self, protocol: int, names: Mapping[int, str], wanted: Sequence[Objects]) -> Routes:
         """Those of ``protocol``, by key; ``names`` of devices by number."""
         bodies = tuple(self._netlink.redump(routes.dump(kind, protocol)) for kind in (INET, INET6))
         if names != self._names:
-            self._names, self._decoded = names, {}
+            self._names, self.known = names, {}
         elif all(map(is_, bodies, self._bodies)):
             return self._found
-        known = self._decoded
-        self._decoded = {
+        known = self.known
+        self.known = {
             body: known.get(body) or self._decode(body, wanted) for bodies_ in bodies for body in bodies_
         }
         # A kernel before 4.20 answers with the routes of everybody.
-        self._found = {route.key: route for route in self._decoded.values() if route.protocol == protocol}
+        self._found = {route.key: route for route in self.known.values() if route.protocol == protocol}
         self._bodies = bodies
         return self._found
 
