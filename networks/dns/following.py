@@ -19,18 +19,20 @@ from networks.dns import changes, loaded
 from networks.dns.backend import Backend
 from networks.dns.caches import Caches
 from networks.dns.zones import Facts
+from nodes.models import Cluster
 
 log = logging.getLogger(__name__)
 
 LOOK = 1.0
 """Seconds between two looks at the serial."""
-WHOLE_LOOK = 30.0
+WHOLE_LOOK = 10.0
 """Seconds between two looks at everything: what nobody told of is seen then."""
 HEARTBEAT = 5.0
 """Seconds between two acknowledgements of one serial."""
 ONCE_MORE = 0.1
 """Seconds after which caches forget again: an answer that was under way may have come in behind."""
-AWAY = (DatabaseError, InterfaceError)
+AWAY = (DatabaseError, InterfaceError, Cluster.DoesNotExist)
+"""A database that is being filled again has no cluster for a moment: that is no empty cluster."""
 
 Result = TypeVar("Result")
 
@@ -62,6 +64,7 @@ class Follower:
         self._looked = time.monotonic()
         self._acknowledged = (0, 0.0)
         self._untold: int | None = None
+        """The serial under which names were found to be others than they were."""
         self._away = False
 
     async def run(self) -> None:
@@ -80,15 +83,16 @@ class Follower:
 
     async def _turn(self, tasks: asyncio.TaskGroup) -> None:
         served = self._backend.zones.facts.serial
+        serial = await self._reader.call(changes.serial)
+        await self._announce(serial)
         due = time.monotonic() - self._looked >= WHOLE_LOOK
-        if self.news.is_set() or due or await self._reader.call(changes.serial) != served:
+        if self.news.is_set() or due or serial != served:
             self.news.clear()
             self._looked = time.monotonic()
-            changed = self._take_in(await self._reader.call(loaded.facts))
-            if changed:
+            if changed := self._take_in(await self._reader.call(loaded.facts)):
                 await self._caches.forget(changed)
                 tasks.create_task(self._forget_again(changed))
-            await self._announce(served, bool(changed))
+                self._untold = served
         await self._acknowledge()
 
     def _take_in(self, facts: Facts) -> set[str]:
@@ -104,13 +108,13 @@ class Follower:
         await asyncio.sleep(ONCE_MORE)
         await self._caches.forget(names)
 
-    async def _announce(self, before: int, changed: bool) -> None:
-        """Names that changed without the serial, twice looked at: somebody wrote rows and did not tell."""
-        serial = self._backend.zones.facts.serial
+    async def _announce(self, serial: int) -> None:
+        """Names that changed while the serial stays what it was: somebody wrote rows and did not tell. One
+        turn later, as rows may be read before the message of their commit comes."""
         if self._untold == serial:
             log.warning("names were changed and nobody told of it: the serial grows now")
             await self._writer.call(changes.changed)
-        self._untold = serial if changed and serial == before else None
+        self._untold = None
 
     async def _acknowledge(self) -> None:
         serial, now = self._backend.zones.facts.serial, time.monotonic()
