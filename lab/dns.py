@@ -5,6 +5,7 @@ with NameServer(directory, namespace, environment) as server:
 """
 
 import os
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Self
 from lab.control import MANAGE
 from lab.namespaces import Namespace
 from lab.processes import Program
+from lab.resolver import Resolver
 from lab.waiting import until
 
 START = 60.0
@@ -30,16 +32,20 @@ class NameServer:
         settings: Mapping[str, str],
         address: str = "127.0.0.1",
         port: int = 5300,
+        recursor: bool = False,
     ) -> None:
-        """``settings``: those of the control plane whose database it reads."""
+        """``settings``: those of the control plane whose database it reads. ``recursor``: one may be in
+        front, and its cache is to be emptied."""
         directory.mkdir()
         self.namespace, self.address, self.port = namespace, address, port
         self.socket, self.control = directory / "dns.sock", directory / "pdns.controlsocket"
         self._config = directory / "pdns.conf"
         ours = {name: value for name, value in os.environ.items() if not name.startswith("NETADMIN_")}
         self._environment = {**ours, **settings}
+        self.recursor_control = directory / "pdns_recursor.controlsocket"
         sockets = ["--socket", str(self.socket), "--control", str(self.control)]
-        self.backend = self._program("dns-serve", [*self._manage("serve"), *sockets], directory)
+        caches = ["--recursor", str(self.recursor_control)] if recursor else []
+        self.backend = self._program("dns-serve", [*self._manage("serve"), *sockets, *caches], directory)
         self.pdns = self._program(
             "pdns",
             ["pdns_server", f"--config-dir={directory}", "--daemon=no", "--guardian=no", "--disable-syslog"],
@@ -70,9 +76,25 @@ class NameServer:
         """The data of the answer, sorted."""
         return sorted(self.dig("+short", name, kind).splitlines())
 
+    def resolver(self) -> Resolver:
+        """A client in the same namespace; to be closed."""
+        return Resolver(self.namespace, self.address, self.port)
+
     def status(self, name: str, kind: str = "A") -> str:
         """Of the answer: NOERROR, NXDOMAIN, REFUSED, SERVFAIL."""
         return self.dig("+noall", "+comments", name, kind).partition("status: ")[2].partition(",")[0]
+
+    def control_command(self, command: str) -> str:
+        """What PowerDNS answers on its control socket."""
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.connect(str(self.control))
+            peer.sendall(f"{command}\n".encode())
+            return peer.recv(4096).decode()
+
+    def configured(self, *arguments: str) -> str:
+        """What ``manage.py dns config`` prints."""
+        argv = [*self._manage("config"), *arguments]
+        return self.namespace.run(argv, env=self._environment, within=START)
 
     def close(self) -> None:
         self.pdns.kill()
@@ -106,3 +128,41 @@ class NameServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class Recursor:
+    """A recursor in front of a name server, in its namespace, on port 53; a context manager."""
+
+    def __init__(self, directory: Path, server: NameServer) -> None:
+        directory.mkdir()
+        self._server = server
+        self._control = server.recursor_control.parent
+        self._config = directory / "recursor.conf"
+        argv = [
+            "pdns_recursor", f"--config-dir={directory}", f"--socket-dir={self._control}", "--daemon=no",
+            "--write-pid=no", "--security-poll-suffix=",
+        ]  # fmt: skip
+        self.program = server._program("recursor", argv, directory)
+
+    def ask(self, name: str, kind: str = "A") -> list[str]:
+        """The data of the answer, sorted."""
+        argv = ["dig", f"@{self._server.address}", "+tries=1", "+time=5", "+short", name, kind]
+        return sorted(self._server.namespace.call(argv).stdout.splitlines())
+
+    def __enter__(self) -> Self:
+        at = f"{self._server.address}:{self._server.port}"
+        self._config.write_text(
+            self._server.configured("recursor", "--authoritative", at, "--listen", self._server.address)
+        )
+        self.program.start()
+        try:
+            until(lambda: self.ask("ns0.c1"), what="the recursor answers", within=START)
+        except BaseException:
+            self.program.kill()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.program.kill()

@@ -7,6 +7,7 @@ from netadmin.rest import NAME
 from networks.api.allocations import AllocationViewSet
 from networks.api.available import AvailableView, ReleaseView
 from networks.api.cluster import ClusterView
+from networks.api.dns import RecordsView
 from networks.api.explain import ExplainView
 from networks.api.foreign import ForeignNetworksView
 from networks.api.holdings import HoldingsView
@@ -25,6 +26,7 @@ router.register("operations", OperationViewSet, "operation")
 
 urlpatterns = [
     path("cluster/", ClusterView.as_view()),
+    path("dns/records/", RecordsView.as_view()),
     path("services/", ServicesView.as_view()),
     path("foreign-networks/", ForeignNetworksView.as_view()),
     path("explain/", ExplainView.as_view()),

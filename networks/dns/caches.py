@@ -1,14 +1,16 @@
-"""PowerDNS' caches forget what was changed, by its control socket: ``PURGE NAME ...``.
+"""Caches of PowerDNS and of its recursor forget what was changed, by their control sockets.
 
-One connection a command; the answer is how many entries went. PowerDNS keeps an answer for the seconds
-of its ``cache-ttl``, whatever the record's own TTL, so without this a change shows that much later.
-(https://doc.powerdns.com/authoritative/performance.html)
+One connection a command; the answer says how many entries went. PowerDNS keeps an answer for the seconds
+of its ``cache-ttl``, a recursor for the record's own 60: without this a change shows that much later.
+(https://doc.powerdns.com/authoritative/performance.html, /recursor/manpages/rec_control.1.html)
 """
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -21,51 +23,77 @@ PATIENCE = 1.0
 """Seconds for one command."""
 
 
+@dataclass(frozen=True, slots=True)
+class Program:
+    """How a program is told."""
+
+    title: str
+    control: Path
+    forget: str
+    """The command before the names."""
+    everything: str
+    """The command to forget all."""
+    framed: Callable[[str], bytes]
+
+
+def authoritative(control: Path) -> Program:
+    return Program("PowerDNS", control, "PURGE", "PURGE", lambda command: f"{command}\n".encode())
+
+
+def recursor(control: Path) -> Program:
+    return Program("The recursor", control, "wipe-cache", "wipe-cache $", _counted)
+
+
 class Caches:
-    def __init__(self, control: Path | None) -> None:
-        self._control = control
-        """None: nobody's caches are ours to empty."""
-        self._reachable = True
+    """Of these programs, in this order: who asks another one comes after it."""
+
+    def __init__(self, programs: Sequence[Program]) -> None:
+        self._programs = programs
+        self._away: set[str] = set()
 
     async def forget(self, names: Iterable[str]) -> None:
-        """These names; PowerDNS that does not run has nothing to forget."""
+        """These names; a program that does not run has nothing to forget."""
         found = sorted(name.rstrip(".") for name in names)
         if len(found) > MOST_NAMES:
             await self.forget_all()
             return
-        for words in _batches(found):
-            await self._tell(f"PURGE {words}")
+        for program in self._programs:
+            for words in _batches(found):
+                await self._tell(program, f"{program.forget} {words}")
 
     async def forget_all(self) -> None:
-        await self._tell("PURGE")
+        for program in self._programs:
+            await self._tell(program, program.everything)
 
-    async def _tell(self, command: str) -> None:
-        if self._control is None:
-            return
+    async def _tell(self, program: Program, command: str) -> None:
         try:
             async with asyncio.timeout(PATIENCE):
-                await self._exchange(command)
+                await _exchange(program.control, program.framed(command))
         except (OSError, TimeoutError) as error:
-            if self._reachable:
-                log.warning(
-                    "PowerDNS is not reached at %s (%s): its caches are not emptied", self._control, error
-                )
-            self._reachable = False
+            if program.title not in self._away:
+                log.warning("%s is not reached at %s: %s", program.title, program.control, error)
+            self._away.add(program.title)
         else:
-            if not self._reachable:
-                log.info("PowerDNS is reached at %s again", self._control)
-            self._reachable = True
+            if program.title in self._away:
+                log.info("%s is reached at %s again", program.title, program.control)
+            self._away.discard(program.title)
 
-    async def _exchange(self, command: str) -> None:
-        reader, writer = await asyncio.open_unix_connection(self._control)
-        try:
-            writer.write(f"{command}\n".encode())
-            await writer.drain()
-            await reader.readline()
-        finally:
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
+
+async def _exchange(control: Path, message: bytes) -> None:
+    reader, writer = await asyncio.open_unix_connection(control)
+    try:
+        writer.write(message)
+        await writer.drain()
+        await reader.readline()
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
+def _counted(command: str) -> bytes:
+    """As rec_control(1) sends it: a status, the length, the command (rec_channel.cc of 4.8)."""
+    return struct.pack("=iQ", 0, len(command)) + command.encode()
 
 
 def _batches(names: Iterable[str]) -> Iterator[str]:

@@ -22,6 +22,7 @@ NEW_ZONE = 1
 TRANSFER = 30_000
 """Milliseconds: the default of 2000 ends the transfer of a zone of 9000 records."""
 SLOTS = 20
+"""Servers of a backend at most; HAProxy shows those that nobody fills as MAINT."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,9 @@ def haproxy(facts: Facts, service: str, port: Port, authoritative: Endpoint) -> 
     domain = _domain(service)
     name = NAMES.get((port.port, port.protocol), str(port.port))
     backend = domain.removesuffix(f".{labels.SERVICE}").replace(".", "_")
+    srv = f"_{name}._{port.protocol}.{domain}.{facts.cluster}"
+    found = "resolvers cluster resolve-prefer ipv4 init-addr none"
+    checked = "check inter 500ms fastinter 200ms rise 1 fall 2"
     return f"""resolvers cluster
     nameserver dns1 {authoritative}
     accepted_payload_size 8192
@@ -111,8 +115,10 @@ def haproxy(facts: Facts, service: str, port: Port, authoritative: Endpoint) -> 
 
 backend {backend}_{name}
     balance roundrobin
-    server-template s {SLOTS} _{name}._{port.protocol}.{domain}.{facts.cluster} resolvers cluster \\
-        resolve-prefer ipv4 init-addr none check inter 500ms fastinter 200ms rise 1 fall 2
+    timeout connect 250ms
+    retries 3
+    option redispatch 1
+    server-template s {SLOTS} {srv} {found} {checked}
 """
 
 

@@ -9,7 +9,7 @@ holds up an answer. While the database is away, what was read last is served.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -29,8 +29,11 @@ WHOLE_LOOK = 10.0
 """Seconds between two looks at everything: what nobody told of is seen then."""
 HEARTBEAT = 5.0
 """Seconds between two acknowledgements of one serial."""
-ONCE_MORE = 0.1
+ONCE_MORE = (0.1,)
 """Seconds after which caches forget again: an answer that was under way may have come in behind."""
+NEW_ZONES = (*ONCE_MORE, 1.2, 2.4)
+"""The same with another list of zones, which PowerDNS reads every second: until then it refuses what is
+below a new one, and keeps that it did."""
 AWAY = (DatabaseError, InterfaceError, Cluster.DoesNotExist)
 """A database that is being filled again has no cluster for a moment: that is no empty cluster."""
 
@@ -89,9 +92,11 @@ class Follower:
         if self.news.is_set() or due or serial != served:
             self.news.clear()
             self._looked = time.monotonic()
+            apexes = self._backend.zones.apexes
             if changed := self._take_in(await self._reader.call(loaded.facts)):
                 await self._caches.forget(changed)
-                tasks.create_task(self._forget_again(changed))
+                again = ONCE_MORE if apexes == self._backend.zones.apexes else NEW_ZONES
+                tasks.create_task(self._forget_again(changed, again))
                 self._untold = served
         await self._acknowledge()
 
@@ -104,13 +109,17 @@ class Follower:
             log.warning("not served: %s", fault)
         return changed | {apex for name in changed if (apex := zones.zone_of(name))}
 
-    async def _forget_again(self, names: set[str]) -> None:
-        await asyncio.sleep(ONCE_MORE)
-        await self._caches.forget(names)
+    async def _forget_again(self, names: set[str], moments: Iterable[float]) -> None:
+        begun = time.monotonic()
+        for moment in moments:
+            await asyncio.sleep(begun + moment - time.monotonic())
+            await self._caches.forget(names)
 
     async def _announce(self, serial: int) -> None:
-        """Names that changed while the serial stays what it was: somebody wrote rows and did not tell. One
-        turn later, as rows may be read before the message of their commit comes."""
+        """Names that changed while the serial stays what it was: somebody wrote rows and did not tell. A
+        second later, as rows may be read before the message of their commit comes."""
+        if self._untold is None or time.monotonic() - self._looked < LOOK:
+            return
         if self._untold == serial:
             log.warning("names were changed and nobody told of it: the serial grows now")
             await self._writer.call(changes.changed)

@@ -6,11 +6,10 @@ import signal
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from networks.dns import hearing, loaded
 from networks.dns.backend import EVERYBODY, Backend
-from networks.dns.caches import Caches
+from networks.dns.caches import Caches, Program
 from networks.dns.following import Follower
 from networks.dns.listening import Connection, Place, bound
 from networks.dns.zones import Zones
@@ -21,8 +20,8 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Settings:
     place: Place
-    control: Path | None
-    """PowerDNS' control socket; None: its caches are not emptied."""
+    programs: tuple[Program, ...]
+    """Whose caches forget what was changed."""
     name: str
     """Of this DNS server, among several."""
     transfers_to: tuple[str, ...] = EVERYBODY
@@ -39,7 +38,7 @@ def serve(settings: Settings) -> None:
 async def _serve(backend: Backend, settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     server = await loop.create_unix_server(partial(Connection, backend.answer), sock=bound(settings.place))
-    follower = Follower(backend, Caches(settings.control), settings.name)
+    follower = Follower(backend, Caches(settings.programs), settings.name)
     hearing.begin(partial(loop.call_soon_threadsafe, follower.news.set))
     following = asyncio.create_task(follower.run())
     for number in (signal.SIGTERM, signal.SIGINT):

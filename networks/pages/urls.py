@@ -5,7 +5,7 @@ A network may be called anything: what is not about one network has no place bel
 
 from django.urls import path
 
-from networks.pages import declaration, explain, network, node, overview, plan, service
+from networks.pages import declaration, explain, names, network, node, overview, plan, service
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
@@ -29,6 +29,8 @@ urlpatterns = [
     path("new/service/", service.new, name="service-new"),
     path("services/<int:number>/edit/", service.edit, name="service-edit"),
     path("services/<int:number>/release/", service.release, name="service-release"),
+    path("names/", names.names, name="names"),
+    path("live/names/", names.names_live, name="names-live"),
     path("nodes/", node.nodes, name="nodes"),
     path("live/nodes/", node.nodes_live, name="nodes-live"),
     path("nodes/<str:name>/", node.node, name="node"),

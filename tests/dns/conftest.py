@@ -77,7 +77,7 @@ def _running(
     data: Path, host: Namespace, _broker: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[NameServer]:
     directory = tmp_path_factory.mktemp("dns") / "server"
-    with NameServer(directory, host, {"NETADMIN_DATA_DIR": str(data)}) as server:
+    with NameServer(directory, host, {"NETADMIN_DATA_DIR": str(data)}, recursor=True) as server:
         yield server
 
 

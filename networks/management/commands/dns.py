@@ -4,9 +4,8 @@ import socket
 from pathlib import Path
 
 from netadmin.commandline import Verb, Verbs
-from netadmin.problems import Fault, Problem
 from networks import expose
-from networks.dns import configs, loaded, masterfile
+from networks.dns import configs, listing, loaded, masterfile
 from networks.dns.configs import Endpoint
 from networks.dns.zones import Zones
 
@@ -76,12 +75,18 @@ class Command(Verbs):
             "--control", type=Path, default=CONTROL, help="PowerDNS' control socket. Default %(default)s."
         )
         serve.add_argument(
+            "--recursor",
+            type=Path,
+            metavar="PATH",
+            help="Control socket of a recursor, to empty its cache too.",
+        )
+        serve.add_argument(
             "--name", default=socket.gethostname(), help="Of this DNS server. Default %(default)s."
         )
 
     def dump(self, zone: list[str]) -> None:
         zones = Zones(loaded.facts())
-        for line in masterfile.lines(zones, [_apex(zones, name) for name in zone] or None):
+        for line in masterfile.lines(zones, [listing.zone_named(zones, name) for name in zone] or None):
             self.stdout.write(line)
         for fault in zones.facts.faults:
             self.stderr.write(f"not served: {fault}")
@@ -108,20 +113,16 @@ class Command(Verbs):
             text = configs.haproxy(loaded.facts(), service, expose.parse(port), at)
         self.stdout.write(text, ending="")
 
-    def serve(self, socket: Path, owner: str, group: str, mode: int, control: Path, name: str) -> None:
+    def serve(
+        self, socket: Path, owner: str, group: str, mode: int, control: Path, recursor: Path | None, name: str
+    ) -> None:
         # Here, as it brings the clients of broker and sockets, which a dump does not need.
-        from networks.dns import server
+        from networks.dns import caches, server
         from networks.dns.listening import Place
 
-        server.serve(server.Settings(Place(socket, owner, group, mode), control, name))
+        programs = [caches.authoritative(control), *([caches.recursor(recursor)] if recursor else [])]
+        server.serve(server.Settings(Place(socket, owner, group, mode), tuple(programs), name))
 
 
 def _mode(text: str) -> int:
     return int(text, 8)
-
-
-def _apex(zones: Zones, name: str) -> str:
-    apex = f"{name.lower().rstrip('.')}."
-    if apex not in zones.apexes:
-        raise Problem(Fault("zone", name, "is not served", f"Known: {', '.join(zones.facts.apexes)}"))
-    return apex
