@@ -60,7 +60,7 @@ class NameServer:
 
     def start_backend(self) -> None:
         self.backend.start()
-        until(self._has_socket, what="dns serve has its socket", within=START)
+        until(self._listens, what="dns serve listens", within=START)
 
     def start_pdns(self) -> None:
         self.pdns.start()
@@ -100,9 +100,10 @@ class NameServer:
         self.pdns.kill()
         self.backend.kill()
 
-    def _has_socket(self) -> bool:
+    def _listens(self) -> bool:
         self.backend.check()
-        return self.socket.exists()
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.socket)) == 0
 
     def _answers(self) -> bool:
         self.pdns.check()

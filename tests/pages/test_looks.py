@@ -23,6 +23,7 @@ PAGES = (
     "/nodes/n1/remove/",
     "/new/node/",
     "/events/",
+    "/names/",
     "/plans/1/",
     "/explain/",
 )
