@@ -21,6 +21,7 @@ test: setup-test
 
 bench: setup-bench
 	@$(SANDBOX) $(BIN)/python -m bench.node
+	@$(SANDBOX) $(BIN)/python -m bench.attaching
 
 lint: check-lint check-types check-contracts
 

@@ -9,7 +9,7 @@ what=${1:?setup.sh run|test|bench}
 packages="containernetworking-plugins nftables iptables iproute2 iputils-ping util-linux"
 requirements=requirements.txt
 if [ "$what" = test ]; then
-    packages="$packages postgresql chromium fonts-dejavu-core systemd"
+    packages="$packages postgresql chromium fonts-dejavu-core systemd podman runc busybox-static"
     packages="$packages pdns-server pdns-backend-remote pdns-recursor bind9-dnsutils haproxy"
     requirements=requirements-dev.txt
 fi

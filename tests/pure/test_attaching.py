@@ -130,8 +130,9 @@ def test_only_capabilities_that_a_plugin_has_are_in_its_runtime_configuration() 
 
 
 def test_an_address_is_asked_for_by_an_argument_where_there_is_no_capability() -> None:
-    (call,) = calls.calls("ADD", an_entry(asked=("10.11.0.9",)), "/x")
-    assert call.body["args"] == {"cni": {"ips": ["10.11.0.9"]}}
+    entry = an_entry(asked=("10.11.0.9",), asked_mac="aa:00:00:00:00:02")
+    (call,) = calls.calls("ADD", entry, "/x")
+    assert call.body["args"] == {"cni": {"ips": ["10.11.0.9"], "mac": "aa:00:00:00:00:02"}}
 
 
 def test_del_is_handed_the_result_where_the_version_knows_that() -> None:

@@ -85,7 +85,8 @@ class Attacher:
         for error in self._detach(entry):
             log.warning("%s: %s", _name(wanted), error)
         held = tuple(str(one.ip) for one in entry.addresses) or entry.asked
-        parked = replace(entry, asked=held, result="", detached=True)
+        mac = entry.mac or entry.asked_mac
+        parked = replace(entry, asked=held, asked_mac=mac, result="", detached=True)
         self._journal.write(parked)
         return self._attach(wanted, parked)
 
@@ -122,12 +123,12 @@ class Attacher:
 
     def _attach(self, wanted: Attachment, before: Entry | None) -> Outcome:
         """``before``: how it was attached last; it gets the same addresses where they are free."""
-        last = before.asked if before and before.attachment.network == wanted.network else ()
+        last, mac = _had(before, wanted)
         try:
             self._ports.claim(wanted)
             with netns.find(wanted, self._settings.netns_dir) as namespace:
-                entry = replace(self._entry(wanted, namespace), asked=wanted.addresses or last)
-                return self._add(entry, namespace)
+                entry = self._entry(wanted, namespace)
+                return self._add(replace(entry, asked=wanted.addresses or last, asked_mac=mac), namespace)
         except NotThere as error:
             return Outcome(before, _without(wanted, WAITING, error, "It is attached as soon as it is there"))
         except PortTaken as error:
@@ -256,6 +257,13 @@ class Attacher:
         if ours is None:
             sight.remove_outside(entry)
         return errors
+
+
+def _had(before: Entry | None, wanted: Attachment) -> tuple[tuple[str, ...], str]:
+    """Addresses and MAC that it had in the same network; none when it was in none."""
+    if before is None or before.attachment.network != wanted.network:
+        return (), ""
+    return before.asked, before.asked_mac
 
 
 def _list(path: Path) -> dict[str, Any]:

@@ -94,7 +94,17 @@ def _body(
     allowed = {name: value for name, value in given.items() if value and capabilities.get(name)}
     if allowed:
         body["runtimeConfig"] = allowed
-    if entry.asked and "ipam" in plugin and not capabilities.get(ADDRESSES):
-        args = body.get("args", {})
-        body["args"] = {**args, "cni": {**args.get("cni", {}), ADDRESSES: list(entry.asked)}}
+    if args := _arguments(plugin, entry):
+        given_already = body.get("args", {})
+        body["args"] = {**given_already, "cni": {**given_already.get("cni", {}), **args}}
     return body
+
+
+def _arguments(plugin: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
+    """What a plugin is asked for by the conventional ``args``, which need no capability."""
+    asked: dict[str, Any] = {}
+    if entry.asked and "ipam" in plugin and not plugin.get("capabilities", {}).get(ADDRESSES):
+        asked[ADDRESSES] = list(entry.asked)
+    if entry.asked_mac and plugin["type"] == "bridge":
+        asked["mac"] = entry.asked_mac
+    return asked

@@ -31,6 +31,8 @@ class Entry:
     """Name of the namespace, where it is one of the service's own that the worker made."""
     asked: tuple[str, ...] = ()
     """Addresses that ADD was to give."""
+    asked_mac: str = ""
+    """MAC that ADD was to give: what its neighbours know a restarted container by; empty: any."""
     by_plugins: bool = False
     """The list has a plugin for host ports; else our own table maps them."""
     result: str = ""

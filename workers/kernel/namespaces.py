@@ -2,7 +2,8 @@
 
     within(descriptor, work)   what ``work`` returns inside a namespace
     fresh(work)                the same in one that ends with the call
-    make(path), remove(path)   one with a name, as ``ip netns`` does: a file that it is mounted on
+    make(path), remove(path)   one with a name, as ``ip netns`` does: a file that it is mounted
+                               on; loopback is up
 
 A thread that entered a namespace is never used for anything else. Sources: setns(2), unshare(2),
 mount(2), ip-netns(8).
@@ -15,6 +16,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
+
+from workers.changes import Verb
+from workers.kernel import links
+from workers.kernel.links import Up
+from workers.kernel.netlink import Netlink
 
 CLONE_NEWNET = 0x40000000
 MS_BIND, MS_REC, MS_SHARED, MNT_DETACH = 0x1000, 0x4000, 0x100000, 2
@@ -50,7 +56,7 @@ def make(path: Path) -> None:
     _share(path.parent)
     os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
     try:
-        fresh(lambda: _mount(OF_THREAD, path, MS_BIND))
+        fresh(lambda: _set_up(path))
     except OSError:
         path.unlink()
         raise
@@ -64,6 +70,15 @@ def remove(path: Path) -> None:
     ):
         _checked(-1, f"umount {path}")
     path.unlink(missing_ok=True)
+
+
+def _set_up(path: Path) -> None:
+    """The namespace of this thread."""
+    with Netlink() as netlink:
+        for refused in netlink.send(links.encode_up(Verb.ADD, Up("lo"))):
+            if refused:
+                raise refused
+    _mount(OF_THREAD, path, MS_BIND)
 
 
 def _share(directory: Path) -> None:

@@ -1,0 +1,138 @@
+"""What attaching a container costs beside the bare plugins, in one run: ``make bench``.
+
+    python -m lab.sandbox -- python -m bench.attaching [--rounds 20]
+
+    attach      holdings in memory to the statement that it is attached    | ``bridge`` + ``host-local``
+    with port   the same with two host ports, reachable                    | from a shell, one ADD
+    idle cpu    of 200 attachments in ten seconds in which nothing happens |
+
+Both sides of a row run in turn, in one network of one namespace, each into a container of its own; both
+are detached before the next round. A ratio is that of the medians.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from bench import scene, table
+from bench.scene import timed
+from bench.table import Bound, Pair
+from lab import sandbox
+from lab.namespaces import Namespace
+from workers import document
+from workers.attaching.keeper import Keeper
+from workers.document import Document
+from workers.holdings import ATTACHED, Attachment, Holdings, Port
+from workers.kernel.door import Kernel
+from workers.reconcile import reconcile
+
+PORTS = (Port(80, "tcp", 8001), Port(53, "udp", 5353))
+MANY = 200
+IDLE = 10.0
+PATIENCE = 120.0
+BARE = Bound("bridge + host-local from a shell", 1.2)
+
+
+class Bench:
+    """A node with one network, and its keeper of attachments."""
+
+    def __init__(self, directory: Path, keeper: Keeper, network: Document, node: Namespace) -> None:
+        self.directory, self.keeper, self.network, self.node = directory, keeper, network, node
+        self._version = 0
+
+    def pair(self, expose: tuple[Port, ...]) -> Pair:
+        """Ours and theirs, into fresh containers."""
+        with Namespace("ours") as ours, Namespace("theirs") as theirs:
+            one = _attachment(1, ours.path, expose)
+            mine = timed(lambda: self.held(one))
+            bare = timed(lambda: self._shell("ADD", theirs))
+            self.held()
+            self._shell("DEL", theirs)
+        return mine, bare
+
+    def held(self, *attachments: Attachment) -> None:
+        """Wait until the node says that it holds these and no others."""
+        self._version += 1
+        self.keeper.hold(Holdings(scene.NODE, self._version, attachments))
+        end = time.monotonic() + PATIENCE
+        while not self._says(len(attachments)):
+            if time.monotonic() > end:
+                raise TimeoutError(f"not held: {self.keeper.statement()}")
+            time.sleep(0.0002)
+
+    def _says(self, count: int) -> bool:
+        said = self.keeper.statement()
+        if said is None or said.version != self._version or len(said.attachments) != count:
+            return False
+        return all(one.state == ATTACHED for one in said.attachments)
+
+    def _shell(self, command: str, container: Namespace) -> None:
+        """As a script would: the network's own file, the bridge plugin alone."""
+        body = json.loads((self.directory / "net.d" / "backend1.conflist").read_text())
+        plugin = {**body["plugins"][0], "name": body["name"], "cniVersion": body["cniVersion"]}
+        variables = f"CNI_COMMAND={command} CNI_CONTAINERID=theirs CNI_NETNS={container.path}"
+        line = f"{variables} CNI_IFNAME=eth12 CNI_PATH=/usr/lib/cni /usr/lib/cni/bridge"
+        self.node.run(["sh", "-c", line], stdin=json.dumps(plugin))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench.attaching", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=20)
+    options = parser.parse_args()
+    if not sandbox.inside():
+        sys.exit("bench.attaching makes devices; run: python -m lab.sandbox -- python -m bench.attaching")
+    table.head()
+    with tempfile.TemporaryDirectory() as directory, Namespace("n1") as node:
+        node.run(["ip", "-batch", "-"], stdin=scene.underlay())
+        with _bench(Path(directory), node) as bench:
+            bench.pair(PORTS)
+            rows: dict[str, list[Pair]] = {"attach": [], "with port": []}
+            for _ in range(options.rounds):
+                rows["attach"].append(bench.pair(()))
+                rows["with port"].append(bench.pair(PORTS))
+            for name, pairs in rows.items():
+                table.row(1, name, pairs, BARE)
+            _idle(bench)
+
+
+def _idle(bench: Bench) -> None:
+    with Namespace("ours") as inside:
+        bench.held(*(_attachment(n, inside.path, (), f"eth{n}") for n in range(1, MANY + 1)))
+        time.sleep(2)
+        before = time.process_time()
+        time.sleep(IDLE)
+        spent = time.process_time() - before
+        table.row(MANY, "idle cpu", [(spent, IDLE)], Bound("ten seconds", 0.2, absolute=True, unit="s"))
+        bench.held()
+
+
+@contextmanager
+def _bench(directory: Path, node: Namespace) -> Iterator[Bench]:
+    settings = replace(scene.settings(directory), netns_dir=directory / "netns")
+    network = replace(document.parse(scene.body(2)), cni_config=str(directory / "net.d"))
+    with node.entered(), Kernel() as kernel:
+        reconcile(network, settings, kernel)
+        keeper = Keeper(settings, lambda: network)
+        keeper.start()
+        try:
+            yield Bench(directory, keeper, network, node)
+        finally:
+            keeper.stop()
+            keeper.join()
+
+
+def _attachment(number: int, netns: str, expose: tuple[Port, ...], interface: str = "eth12") -> Attachment:
+    service = f"root/svc/web{number}"
+    return Attachment(f"{number:032x}", "backend1", service, "ip#0", netns, interface, (), expose)
+
+
+if __name__ == "__main__":
+    os.environ["LC_ALL"] = "C"
+    main()

@@ -1,0 +1,268 @@
+"""Host ports: who reaches a container through the node, whoever moves or meddles.
+
+client (wire) 10.0.0.9, fd00:aa::9  --  eth0 10.0.0.1, fd00:aa::1  node  obr_backend1  --  container
+"""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from lab.namespaces import Namespace
+from lab.waiting import until
+from tests.documents import document, routed
+from tests.kernel import attaching
+from tests.kernel.attaching import a_keeper, an_attacher, attachment, becomes, exposed, held, symlink
+from tests.kernel.node import Node
+from workers.holdings import Attachment, Holdings
+from workers.kernel import conntrack
+from workers.kernel.messages import INET
+
+BOTH = document(
+    routed(ranges=("10.11.0.0/16", "fd10::/112"), subnets=("10.11.0.0/22", "fd10::/120"), peers=()),
+    look_interval=1.0,
+)
+PORTS = exposed((80, 8001, "tcp"), (53, 5353, "udp"))
+CLIENT = """
+link set lo up
+link set wire up
+addr add 10.0.0.9/24 dev wire
+addr add fd00:aa::9/64 dev wire nodad
+"""
+
+
+def web(netns: str, number: int = 1, **values: object) -> Attachment:
+    return attachment(netns, number, network="backend1", **{"expose": PORTS, **values})
+
+
+@pytest.fixture
+def client(node: Node) -> Iterator[Namespace]:
+    """A machine on the other end of the node's wire."""
+    with Namespace("client") as outside:
+        node.ip(f"link set wire netns {outside.path}")
+        outside.run(["ip", "-batch", "-"], stdin=CLIENT)
+        node.converge(attaching.with_directories(node, BOTH))
+        yield outside
+
+
+@contextmanager
+def a_server(name: str) -> Iterator[Namespace]:
+    """A container that tells on TCP 80 and UDP 53, both families, its name and who asks."""
+    with Namespace(name) as inside:
+        stop = threading.Event()
+        threads = [threading.Thread(target=serve, args=(inside, name, stop)) for serve in (_tcp, _udp)]
+        for thread in threads:
+            thread.start()
+        yield inside
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def _tcp(inside: Namespace, name: str, stop: threading.Event) -> None:
+    with inside.entered():
+        listener = socket.create_server(("::", 80), family=socket.AF_INET6, dualstack_ipv6=True)
+    with listener:
+        listener.settimeout(0.05)
+        while not stop.is_set():
+            try:
+                connection, peer = listener.accept()
+            except TimeoutError:
+                continue
+            with connection:
+                connection.sendall(f"{name} {peer[0].removeprefix('::ffff:')}".encode())
+
+
+def _udp(inside: Namespace, name: str, stop: threading.Event) -> None:
+    with inside.entered():
+        bound = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    with bound:
+        bound.bind(("::", 53))
+        bound.settimeout(0.05)
+        while not stop.is_set():
+            try:
+                _, peer = bound.recvfrom(100)
+                bound.sendto(f"{name} {peer[0].removeprefix('::ffff:')}".encode(), peer)
+            except TimeoutError:
+                continue
+
+
+def ask(source: Namespace, address: str, protocol: str = "tcp", within: float = 2) -> str:
+    """What the server behind the host port says; empty when nobody answers."""
+    kind = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with source.entered():
+        asking = socket.socket(kind, socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM)
+    with asking:
+        asking.settimeout(within)
+        try:
+            asking.connect((address, 8001 if protocol == "tcp" else 5353))
+            if protocol == "udp":
+                asking.send(b"?")
+            return asking.recv(100).decode()
+        except OSError:
+            return ""
+
+
+def test_every_address_of_the_node_leads_to_the_container(node: Node, client: Namespace) -> None:
+    with a_server("c1") as inside, Namespace("c2") as neighbour, an_attacher(node, BOTH) as attacher:
+        attacher.settle(web(inside.path), None, False)
+        attacher.settle(web(neighbour.path, 2, expose=()), None, False)
+        for protocol in ("tcp", "udp"):
+            assert ask(client, "10.0.0.1", protocol) == "c1 10.0.0.9"
+            assert ask(client, "fd00:aa::1", protocol) == "c1 fd00:aa::9"
+            assert ask(node.namespace, "10.0.0.1", protocol).startswith("c1 ")
+            assert ask(node.namespace, "fd00:aa::1", protocol).startswith("c1 ")
+            assert ask(node.namespace, "127.0.0.1", protocol) == "c1 10.11.0.1"
+            assert ask(node.namespace, "10.11.0.1", protocol).startswith("c1 ")
+            assert ask(neighbour, "10.0.0.1", protocol) == "c1 10.11.0.1"
+            assert ask(neighbour, "fd00:aa::1", protocol) == "c1 fd10::1"
+            assert ask(inside, "10.0.0.1", protocol) == "c1 10.11.0.1"
+
+
+def test_a_container_does_not_reach_what_listens_on_the_nodes_loopback(node: Node, client: Namespace) -> None:
+    """route_localnet would let it; the guard does not."""
+    with a_server("c1") as inside, an_attacher(node, BOTH) as attacher:
+        attacher.settle(web(inside.path), None, False)
+        assert node.sysctl("net/ipv4/conf/obr_backend1/route_localnet") == "1"
+        with node.namespace.entered():
+            secret = socket.create_server(("127.0.0.1", 8002))
+        with secret:
+            inside.run(["ip", "route", "replace", "127.0.0.0/8", "via", "10.11.0.1", "table", "local"])
+            inside.run(["sh", "-c", "echo 1 >/proc/sys/net/ipv4/conf/eth12/route_localnet"])
+            assert not _connects(inside, "127.0.0.1", 8002)
+            node.nft("flush chain inet netadmin_ports guard")
+            assert _connects(inside, "127.0.0.1", 8002)
+
+
+def _connects(source: Namespace, address: str, port: int) -> bool:
+    with source.entered():
+        asking = socket.socket()
+    with asking:
+        asking.settimeout(0.5)
+        return asking.connect_ex((address, port)) == 0
+
+
+def test_a_port_that_another_attachment_has_is_refused_with_its_name_and_free_behind_it(
+    node: Node, client: Namespace
+) -> None:
+    with a_server("c1") as first, a_server("c2") as second:
+        one, two = web(first.path), web(second.path, 2)
+        held(node, one)
+        with a_keeper(node, BOTH) as keeper:
+            becomes(keeper, one, "attached")
+            keeper.hold(_holdings(2, one, two))
+            standing = becomes(keeper, two, "failed")
+            assert standing.why == "host port 8001/tcp of this node belongs to root/svc/web1 ip#0"
+            assert ask(client, "10.0.0.1") == "c1 10.0.0.9"
+            keeper.hold(_holdings(3, two))
+            becomes(keeper, two, "attached", within=2)
+            assert ask(client, "10.0.0.1") == "c2 10.0.0.9"
+
+
+def test_host_ports_change_without_a_new_attachment(node: Node, client: Namespace) -> None:
+    with a_server("c1") as inside:
+        one = web(inside.path, expose=())
+        held(node, one)
+        with a_keeper(node, BOTH) as keeper:
+            mac = becomes(keeper, one, "attached").mac
+            assert ask(client, "10.0.0.1", within=0.3) == ""
+            keeper.hold(_holdings(2, web(inside.path)))
+            until(lambda: ask(client, "10.0.0.1") == "c1 10.0.0.9", what="the port is mapped", within=2)
+            assert becomes(keeper, one, "attached").mac == mac
+            keeper.hold(_holdings(3, one))
+            until(lambda: not ask(client, "10.0.0.1", within=0.3), what="it is not any more", within=2)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "flush ruleset",
+        "delete table inet netadmin_ports",
+        "flush map inet netadmin_ports dnat4",
+        "flush chain inet netadmin_ports mapped",
+    ],
+)
+def test_a_table_that_somebody_emptied_is_whole_again_within_a_second(
+    node: Node, client: Namespace, damage: str
+) -> None:
+    with a_server("c1") as inside:
+        held(node, one := web(inside.path))
+        with a_keeper(node, BOTH) as keeper:
+            becomes(keeper, one, "attached")
+            node.nft(damage)
+            until(lambda: ask(client, "10.0.0.1", within=0.1), what="the port answers", within=1)
+
+
+def test_nothing_is_done_while_nothing_changes(node: Node, client: Namespace) -> None:
+    """Nor for what we did ourselves: the ruleset's number stands still."""
+    with a_server("c1") as inside:
+        held(node, one := web(inside.path))
+        with a_keeper(node, BOTH) as keeper:
+            becomes(keeper, one, "attached")
+            time.sleep(0.2)
+            number = node.kernel.nft.generation()
+            time.sleep(1.5)
+            assert node.kernel.nft.generation() == number
+
+
+def test_without_host_ports_there_is_no_table(node: Node, client: Namespace) -> None:
+    with a_server("c1") as inside, an_attacher(node, BOTH) as attacher:
+        before = node.nft("list tables")
+        entry = attacher.settle(web(inside.path), None, False).entry
+        assert "netadmin_ports" in node.nft("list tables")
+        attacher.release(web("").id, entry, True)
+        assert node.nft("list tables") == before
+
+
+def test_clients_follow_a_container_that_moves(node: Node, client: Namespace, tmp_path: Path) -> None:
+    """One UDP client sends from one port all the time; a TCP client connects again and again."""
+    path = tmp_path / "container"
+    with a_server("c1") as first, a_server("c2") as second:
+        symlink(path, first)
+        held(node, one := web(str(path)), web("", 2, expose=()))
+        with a_keeper(node, BOTH) as keeper, client.entered(), _udp_client() as talking:
+            becomes(keeper, one, "attached")
+            until(lambda: _said(talking).startswith("c1"), what="the first one answers", within=5)
+            path.unlink()
+            first.run(["ip", "link", "del", "eth12"])
+            becomes(keeper, one, "waiting")
+            _said(talking)  # a packet while nobody is there
+            symlink(path, second)
+            becomes(keeper, one, "attached")
+            until(lambda: _said(talking).startswith("c2"), what="the second one answers", within=1)
+            assert ask(client, "10.0.0.1") == "c2 10.0.0.9"
+
+
+def test_only_connections_to_the_node_are_forgotten(node: Node, client: Namespace) -> None:
+    """What a program of the node sends to the same port of another machine goes on."""
+    node.nft("add table inet watch")
+    node.nft("add chain inet watch out { type filter hook output priority 0 ; }")
+    node.nft("add rule inet watch out ct state new accept")
+    with node.namespace.entered(), _udp_client() as talking:
+        talking.sendto(b"?", ("10.0.0.9", 5353))
+        assert conntrack.forget(INET, "udp", 5353, ("", 0), {"10.0.0.1"}) == 0
+        assert conntrack.forget(INET, "udp", 5353, ("", 0), {"10.0.0.9"}) == 1
+        assert conntrack.forget(INET, "udp", 5353, ("", 0), {"10.0.0.9"}) == 0
+
+
+@contextmanager
+def _udp_client() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as talking:
+        talking.settimeout(0.1)
+        yield talking
+
+
+def _said(talking: socket.socket) -> str:
+    try:
+        talking.sendto(b"?", ("10.0.0.1", 5353))
+        return talking.recv(100).decode()
+    except OSError:
+        return ""
+
+
+def _holdings(version: int, *attachments: Attachment) -> Holdings:
+    return Holdings("n1", version, attachments)
