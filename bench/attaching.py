@@ -35,6 +35,8 @@ from workers.reconcile import reconcile
 
 PORTS = (Port(80, "tcp", 8001), Port(53, "udp", 5353))
 MANY = 200
+PAUSE = 0.05
+"""Seconds before each measurement: what the last one led to is over."""
 IDLE = 10.0
 PATIENCE = 120.0
 BARE = Bound("bridge + host-local from a shell", 1.2)
@@ -51,7 +53,9 @@ class Bench:
         """Ours and theirs, into fresh containers."""
         with Namespace("ours") as ours, Namespace("theirs") as theirs:
             one = _attachment(1, ours.path, expose)
+            time.sleep(PAUSE)
             mine = timed(lambda: self.held(one))
+            time.sleep(PAUSE)
             bare = timed(lambda: self._shell("ADD", theirs))
             self.held()
             self._shell("DEL", theirs)

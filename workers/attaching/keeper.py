@@ -93,7 +93,8 @@ class Keeper(threading.Thread):
         self._in_force = in_force
         self._journal = Journal(settings.state_dir)
         self._post = Post(settings, self.hold)
-        self._holdings: Holdings | None = None
+        self._holdings = self._post.cached()
+        """None: never heard."""
         self._held: dict[str, Held] = {}
         self._devices: dict[str, str] = {}
         """Attachments by the name of their end on the node."""
@@ -141,7 +142,6 @@ class Keeper(threading.Thread):
         self._watch.wake("stop")
 
     def run(self) -> None:
-        self._holdings = self._post.cached()
         self._post.start()
         self._post.fetch()
         with (

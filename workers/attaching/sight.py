@@ -7,9 +7,10 @@
 The plugins' CHECK sees none of: the other end down, the bridge down, an address of another lease.
 """
 
+import errno
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_interface
 from pathlib import Path
 from typing import Any
@@ -54,30 +55,27 @@ class Device:
 def inside(descriptor: int, interface: str) -> Device | None:
     """The interface in the namespace, with its addresses; None: there is none. Raises OSError."""
 
-    def look() -> Device | None:
-        with Netlink() as netlink:
-            return device(netlink, interface)
-
-    return namespaces.within(descriptor, look)
+    with namespaces.opened_in(descriptor) as netlink:
+        there = device(netlink, interface)
+        if there is None:
+            return None
+        held = (addresses.decode(one) for one in netlink.dump(addresses.DUMP))
+        return replace(there, addresses=tuple(one.address for at, one in held if at == there.index))
 
 
 def device(netlink: Netlink, name: str) -> Device | None:
-    """Raises OSError."""
+    """A device of the namespace that the socket belongs to, without its addresses; None: there is none."""
     body = LINK_HEADER.pack(0, 0, 0, 0, 0) + text(links.IFNAME, name)
     try:
         answer = netlink.ask(Request(Type.GETLINK, Flag(0), body))
-    except NetlinkError:
+    except NetlinkError as error:
+        if error.errno != errno.ENODEV:
+            raise
         return None
     _, _, index, flags, _ = LINK_HEADER.unpack_from(answer)
     found = attributes(answer, LINK_HEADER.size)
-    held = (addresses.decode(one) for one in netlink.dump(addresses.DUMP))
-    return Device(
-        index,
-        bool(flags & links.IFF_UP),
-        found.get(links.ADDRESS, b"").hex(":"),
-        to_number(found.get(MASTER, bytes(4))),
-        tuple(one.address for at, one in held if at == index),
-    )
+    mac = found.get(links.ADDRESS, b"").hex(":")
+    return Device(index, bool(flags & links.IFF_UP), mac, to_number(found.get(MASTER, bytes(4))))
 
 
 def amiss_inside(entry: Entry, descriptor: int) -> str:

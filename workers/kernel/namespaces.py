@@ -1,16 +1,17 @@
-"""The door to network namespaces: looked into, made and removed, from threads that end with it.
+"""The door to network namespaces: looked into, made and removed.
 
-    within(descriptor, work)   what ``work`` returns inside a namespace
-    fresh(work)                the same in one that ends with the call
+    opened_in(descriptor)      a netlink socket inside
+    fresh(work)                what ``work`` returns in one that ends with the call
     make(path), remove(path)   one with a name, as ``ip netns`` does: a file that it is mounted
                                on; loopback is up
 
-A thread that entered a namespace is never used for anything else. Sources: setns(2), unshare(2),
+Sources: setns(2), unshare(2),
 mount(2), ip-netns(8).
 """
 
 import ctypes
 import errno
+import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,19 +27,24 @@ CLONE_NEWNET = 0x40000000
 MS_BIND, MS_REC, MS_SHARED, MNT_DETACH = 0x1000, 0x4000, 0x100000, 2
 OF_THREAD = "/proc/thread-self/ns/net"
 Result = TypeVar("Result")
+log = logging.getLogger("netadmin.namespaces")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mount.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_ulong, ctypes.c_void_p]
 
 
-def within(descriptor: int, work: Callable[[], Result]) -> Result:
-    """Raises OSError, and what ``work`` raises."""
-
-    def entered() -> Result:
+def opened_in(descriptor: int) -> Netlink:
+    """A door to the links and addresses of a namespace: a socket belongs for ever to the one it was made
+    in. The calling thread is inside for that moment. Raises OSError."""
+    home = os.open(OF_THREAD, os.O_RDONLY | os.O_CLOEXEC)
+    try:
         _checked(_libc.setns(descriptor, CLONE_NEWNET), "setns")
-        return work()
-
-    return _alone(entered)
+        try:
+            return Netlink()
+        finally:
+            _return(home)
+    finally:
+        os.close(home)
 
 
 def fresh(work: Callable[[], Result]) -> Result:
@@ -48,7 +54,8 @@ def fresh(work: Callable[[], Result]) -> Result:
         _checked(_libc.unshare(CLONE_NEWNET), "a network namespace needs CAP_SYS_ADMIN")
         return work()
 
-    return _alone(unshared)
+    with ThreadPoolExecutor(1, thread_name_prefix="namespace") as thread:
+        return thread.submit(unshared).result()
 
 
 def make(path: Path) -> None:
@@ -97,9 +104,13 @@ def _mount(source: str, target: Path, flags: int) -> None:
     _checked(_libc.mount(source.encode(), os.fsencode(target), b"none", flags, None), f"mount {target}")
 
 
-def _alone(work: Callable[[], Result]) -> Result:
-    with ThreadPoolExecutor(1, thread_name_prefix="namespace") as thread:
-        return thread.submit(work).result()
+def _return(home: int) -> None:
+    """Back to where the thread came from. One that cannot must not go on: what it made next would be made
+    in a container. The process ends and is started again."""
+    if _libc.setns(home, CLONE_NEWNET):
+        log.critical("a thread cannot leave a container's network namespace; the worker ends")
+        logging.shutdown()
+        os._exit(1)
 
 
 def _checked(result: int, what: str) -> None:
