@@ -27,7 +27,7 @@ from tests.kernel.attaching import (
     veths,
 )
 from tests.kernel.node import Node, a_node
-from workers.holdings import Attachment
+from workers.holdings import Attachment, Holdings
 
 NETWORK = document(bridge(), look_interval=1.0)
 MAPPED = exposed((80, 8001, "tcp"), (53, 5353, "udp"))
@@ -80,7 +80,7 @@ def test_a_worker_that_was_killed_at_any_step_of_detaching_leaves_nothing(tmp_pa
             with an_attacher(node, NETWORK) as attacher:
                 entry = attacher.settle(one, None, False).entry
             held(node, version=2)
-            if not dies(node, NETWORK, lambda a, one=one, entry=entry: a.release(one.id, entry, True), nth):
+            if not dies(node, NETWORK, lambda a, one=one, entry=entry: a.release(one.id, entry, False), nth):
                 break
             with a_keeper(node, NETWORK):
                 until(lambda node=node: _is_empty(node), what=f"all is gone, step {nth}", within=10)
@@ -259,9 +259,13 @@ def test_what_is_damaged_in_the_container_is_told_and_put_right(
         becomes(keeper, one, "attached")
         inside.run(damage.split())
         until(lambda: why in caplog.text, what=f"{why} is logged", within=5)
-        until(lambda: addresses(inside) == ["10.10.10.2/24"], what="the address is back", within=5)
-        assert "state UP" in inside.run(["ip", "link", "show", "eth12"])
-        until(lambda: becomes(keeper, one, "attached"), what="attached", within=5)
+
+        def whole() -> bool:
+            up = "state UP" in inside.call(["ip", "link", "show", "eth12"]).stdout
+            return up and addresses(inside) == ["10.10.10.2/24"]
+
+        until(whole, what="the interface is up, with its address", within=5)
+        becomes(keeper, one, "attached")
     assert leases(built) == {"10.10.10.2": one.id}
 
 
@@ -320,6 +324,24 @@ def test_a_namespace_that_took_the_place_of_another_loses_nothing_of_its_own(
         assert entry
         first.run(["ip", "link", "del", "eth12"])
         first.run(["ip", "link", "add", "eth12", "type", "bridge"])
-        attacher.release(entry.attachment.id, entry, True)
+        attacher.release(entry.attachment.id, entry, False)
         assert "eth12" in first.run(["ip", "link"])
     assert leases(built) == {}
+
+
+def test_two_of_a_service_that_leave_at_once_leave_no_namespace(built: Node) -> None:
+    one, two = attachment(), attachment(number=2, service="root/svc/web1", interface="eth13")
+    held(built, one, two)
+    with a_keeper(built, NETWORK) as keeper:
+        becomes(keeper, one, "attached")
+        becomes(keeper, two, "attached")
+        keeper.hold(Holdings("n1", 2))
+        until(lambda: _is_empty(built), what="nothing is left", within=5)
+
+
+def test_one_that_could_not_be_attached_leaves_no_namespace_of_its_own(built: Node) -> None:
+    held(built, one := attachment(addresses=("192.0.2.1",)))
+    with a_keeper(built, NETWORK) as keeper:
+        assert "192.0.2.1" in becomes(keeper, one, "failed").why
+        keeper.hold(Holdings("n1", 2))
+        until(lambda: _is_empty(built), what="nothing is left", within=5)

@@ -214,7 +214,7 @@ def test_without_host_ports_there_is_no_table(node: Node, client: Namespace) -> 
         before = node.nft("list tables")
         entry = attacher.settle(web(inside.path), None, False).entry
         assert "netadmin_ports" in node.nft("list tables")
-        attacher.release(web("").id, entry, True)
+        attacher.release(web("").id, entry, False)
         assert node.nft("list tables") == before
 
 

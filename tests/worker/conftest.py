@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,11 @@ class Node:
 
     def leases(self, network: str = "backend1") -> dict[str, str]:
         """Addresses that are taken in a network, and the container id of each holder."""
-        directory = self.leases_dir / network
-        found = directory.iterdir() if directory.exists() else ()
-        return {p.name: p.read_text().partition("\n")[0] for p in found if p.name[0].isdecimal()}
+        found = {}
+        for path in (self.leases_dir / network).glob("*.*.*.*"):
+            with suppress(FileNotFoundError):  # given back meanwhile
+                found[path.name] = path.read_text().partition("\n")[0]
+        return found
 
     def links(self) -> set[str]:
         return {line.split(":")[1].strip().partition("@")[0] for line in self.ip("-o link show")}

@@ -10,6 +10,7 @@ A step that was interrupted is known by its journal entry without a result, and 
 
 import json
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -65,6 +66,7 @@ class Attacher:
         self._journal = journal
         self._ports = ports
         self._in_force = in_force
+        self._leaving = threading.Lock()
 
     def settle(self, wanted: Attachment, entry: Entry | None, check: bool) -> Outcome:
         """Make one step towards ``wanted``; ``check``: the plugins are asked too.
@@ -90,18 +92,19 @@ class Attacher:
         self._journal.write(parked)
         return self._attach(wanted, parked)
 
-    def release(self, key: str, entry: Entry | None, alone: bool) -> Outcome:
-        """Detach for good; ``alone``: no other attachment is in the service's own namespace.
+    def release(self, key: str, entry: Entry | None, needed: bool) -> Outcome:
+        """Detach for good; ``needed``: another one of the service is to be in its own namespace.
 
         Raises OSError, NftError.
         """
         errors = self._detach(entry) if entry and not entry.detached else []
         if entry and errors:
             return Outcome(entry, _standing(entry, RELEASING, str(errors[0]), "It is tried again"))
-        if entry and entry.own and alone:
-            namespaces.remove(self._settings.netns_dir / entry.own)
-        self._ports.free(key)
-        self._journal.remove(key)
+        with self._leaving:  # of two that leave at once, the second sees that it is the last
+            if entry and entry.own and not needed and not self._journal.shared(entry):
+                namespaces.remove(self._settings.netns_dir / entry.own)
+            self._ports.free(key)
+            self._journal.remove(key)
         return Outcome(None, None)
 
     def settle_connections(self, before: Entry | None, after: Entry | None) -> None:
@@ -126,9 +129,9 @@ class Attacher:
         last, mac = _had(before, wanted)
         try:
             self._ports.claim(wanted)
+            entry = replace(self._entry(wanted), asked=wanted.addresses or last, asked_mac=mac)
             with netns.find(wanted, self._settings.netns_dir) as namespace:
-                entry = self._entry(wanted, namespace)
-                return self._add(replace(entry, asked=wanted.addresses or last, asked_mac=mac), namespace)
+                return self._add(_placed(entry, namespace), namespace)
         except NotThere as error:
             return Outcome(before, _without(wanted, WAITING, error, "It is attached as soon as it is there"))
         except PortTaken as error:
@@ -140,8 +143,8 @@ class Attacher:
         except NotAttached as error:
             return Outcome(error.left or before, _without(wanted, FAILED, error, "It is tried again"))
 
-    def _entry(self, wanted: Attachment, namespace: Namespace) -> Entry:
-        """All that the plugins will be given; raises NotThere."""
+    def _entry(self, wanted: Attachment) -> Entry:
+        """All that the plugins will be given, but for the namespace; raises NotThere."""
         document, network = self._network(wanted)
         body = _list(Path(conf_directory(document, self._settings)) / f"{network.name}{confs.SUFFIX}")
         ours = network.type in BRIDGED
@@ -154,10 +157,9 @@ class Attacher:
             attachment=wanted,
             conf=json.dumps(body),
             plugins=str(plugins.directory(self._settings, document)),
-            netns=namespace.path,
-            title=namespace.title,
-            inode=namespace.inode,
-            own=namespace.own,
+            netns="",
+            title="",
+            inode=0,
             by_plugins=by_plugins,
         )
 
@@ -198,12 +200,17 @@ class Attacher:
         return made
 
     def _undone(self, entry: Entry, namespace: Namespace) -> Entry | None:
-        """Nothing of a failed ADD stays; where DEL fails too, the entry does, and the next step undoes it."""
+        """Nothing of a failed ADD stays but the service's own namespace; where DEL fails too, the entry
+        does, and the next step undoes it."""
         errors = chain.delete(entry, namespace.handed)
         for error in errors:
             log.warning("%s: behind a failed ADD: %s", _name(entry.attachment), error)
         if errors:
             return entry
+        if entry.own:
+            parked = replace(entry, detached=True)
+            self._journal.write(parked)
+            return parked
         self._journal.remove(entry.attachment.id)
         return None
 
@@ -257,6 +264,12 @@ class Attacher:
         if ours is None:
             sight.remove_outside(entry)
         return errors
+
+
+def _placed(entry: Entry, namespace: Namespace) -> Entry:
+    return replace(
+        entry, netns=namespace.path, title=namespace.title, inode=namespace.inode, own=namespace.own
+    )
 
 
 def _had(before: Entry | None, wanted: Attachment) -> tuple[tuple[str, ...], str]:

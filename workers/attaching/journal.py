@@ -38,6 +38,13 @@ class Journal:
         path = self._path(key)
         return _entry(path) if path.exists() else None
 
+    def shared(self, entry: Entry) -> bool:
+        """Whether another attachment is in the same namespace of the service's own."""
+        others = (
+            _entry(path) for path in self.directory.glob(f"*{SUFFIX}") if path.stem != entry.attachment.id
+        )
+        return any(other.own == entry.own for other in others if other)
+
     def write(self, entry: Entry) -> None:
         """Raises OSError."""
         body = json.dumps({"format": FORMAT, **asdict(entry)}).encode()

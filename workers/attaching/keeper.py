@@ -229,7 +229,7 @@ class Keeper(threading.Thread):
 
     def _outcome(self, attacher: Attacher, key: str, held: Held) -> Outcome:
         if held.wanted is None:
-            return attacher.release(key, held.entry, self._is_alone(held.entry))
+            return attacher.release(key, held.entry, self._is_needed(held))
         if held.standing and held.standing.state == BROKEN and held.entry:
             return attacher.renew(held.wanted, held.entry)
         return attacher.settle(held.wanted, held.entry, self._check_is_due(held))
@@ -240,19 +240,11 @@ class Keeper(threading.Thread):
         state = BROKEN if entry and entry.result else FAILED
         return Outcome(entry, Standing(key, state, why=why, remedy="It is tried again"))
 
-    def _is_alone(self, entry: Entry | None) -> bool:
-        """Whether no other attachment is in the namespace of its service's own."""
-        others = [held for held in self._held.values() if held.entry is not entry]
-        return not any(
-            (held.entry and entry and held.entry.own == entry.own)
-            or (
-                held.wanted
-                and entry
-                and not held.wanted.netns
-                and held.wanted.service == entry.attachment.service
-            )
-            for held in others
-        )
+    def _is_needed(self, leaving: Held) -> bool:
+        """Whether another attachment of its service is to be in the namespace of the service's own."""
+        service = leaving.entry.attachment.service if leaving.entry else ""
+        wanted = [held.wanted for held in list(self._held.values())]
+        return any(one.service == service and not one.netns for one in wanted if one)
 
     def _check_is_due(self, held: Held) -> bool:
         now = time.monotonic()
