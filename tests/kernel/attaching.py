@@ -18,9 +18,9 @@ from tests.kernel.node import Node
 from workers import holdings
 from workers.attaching import chain
 from workers.attaching.attacher import Attacher
+from workers.attaching.hostports import HostPorts
 from workers.attaching.journal import Journal
 from workers.attaching.keeper import Keeper
-from workers.attaching.mapping import HostPorts
 from workers.document import Document
 from workers.holdings import Attachment, Holdings, Port, Standing
 from workers.kernel import namespaces, nft

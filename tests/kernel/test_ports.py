@@ -266,3 +266,23 @@ def _said(talking: socket.socket) -> str:
 
 def _holdings(version: int, *attachments: Attachment) -> Holdings:
     return Holdings("n1", version, attachments)
+
+
+def test_rulesets_that_others_change_all_the_time_cost_little_and_hide_nothing(
+    node: Node, client: Namespace
+) -> None:
+    with a_server("c1") as inside:
+        held(node, one := web(inside.path))
+        with a_keeper(node, BOTH) as keeper:
+            becomes(keeper, one, "attached")
+            node.nft("add table inet busy; add set inet busy s { type inet_service; }")
+            begun, used = time.monotonic(), time.thread_time()
+            before = time.process_time()
+            for number in range(1000):
+                node.kernel.nft.carry_out(f"add element inet busy s {{ {number + 1} }}")
+                if number == 500:
+                    node.nft("delete table inet netadmin_ports")
+            passed = time.monotonic() - begun
+            spent = time.process_time() - before - (time.thread_time() - used)
+            assert spent < passed / 4
+            until(lambda: ask(client, "10.0.0.1", within=0.1), what="the port answers", within=1)

@@ -5,7 +5,7 @@
                   +-> places, runtimes    the container's network namespace, held open
                   +-> journal             all that ADD is given, on disk before it starts
                   +-> calls, chain        the plugins, one after the other
-                  +-> mapping             host ports, in an nftables table of our own
+                  +-> hostports           host ports, in an nftables table of our own
                   `-> sight               what the plugins' CHECK does not see
     Statement <- post                     sent when something changed, until it is taken
 

@@ -20,8 +20,8 @@ from typing import Any
 from workers.attaching import calls, chain, netns, sight
 from workers.attaching.chain import PluginError
 from workers.attaching.entry import Entry
+from workers.attaching.hostports import HostPorts, PortTaken
 from workers.attaching.journal import Journal
-from workers.attaching.mapping import HostPorts, PortTaken
 from workers.attaching.netns import Namespace, NotThere, Unfit
 from workers.cni import confs, plugins
 from workers.config import Settings

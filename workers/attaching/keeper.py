@@ -28,8 +28,8 @@ from pathlib import Path
 from workers.attaching import chain, sight
 from workers.attaching.attacher import Attacher, Outcome
 from workers.attaching.entry import Entry
+from workers.attaching.hostports import HostPorts, PortTaken
 from workers.attaching.journal import Journal
-from workers.attaching.mapping import HostPorts, PortTaken
 from workers.attaching.post import Post
 from workers.cni.reserving import Held as Reserved
 from workers.cni.reserving import Reserving
@@ -62,6 +62,8 @@ FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0
 """Seconds until what failed is tried again; doubled each time."""
 CHECK_PAUSE = 1.5
 """Seconds of a node for each CHECK, some 15 ms of processes: 1% of a processor."""
+KEEP_PAUSE = 0.1
+"""Seconds between two looks at the table of host ports: others may change their rulesets all the time."""
 DOCKER = Path("/run/docker/netns")
 """Where docker puts a file for the namespace of each container."""
 log = logging.getLogger("netadmin.attaching")
@@ -108,6 +110,10 @@ class Keeper(threading.Thread):
         """When those that could not be held are tried again, as time.monotonic() counts."""
         self._said: Statement | None = None
         self._due_now: set[str] = set()
+        self._keep_at = math.inf
+        """When the table of host ports is looked at next, as time.monotonic() counts."""
+        self._kept = 0.0
+        """When it was looked at last."""
         self._stopping = False
         self._watch = Watch(LINK_GROUPS)
         self._watch.heard = self._heard
@@ -174,14 +180,15 @@ class Keeper(threading.Thread):
         """Work on what is due, say what is new, wait for the next."""
         self._take_outcomes()
         if self._holdings is None:
-            self._watch.wait(LOOK_INTERVAL)  # never heard: nothing is known of what is no more wanted
+            # Never heard: nothing is known of what is no more wanted.
+            self._take_reasons(self._watch.wait(LOOK_INTERVAL), ports)
             return
         holdings = self._holdings
         declined = self._reserve(holdings)
         self._start_jobs(holdings, attacher, pool)
         self._say(holdings, declined)
         due = [held.due for held in self._held.values() if not held.busy]
-        pause = min([*due, self._reserve_again])
+        pause = min([*due, self._reserve_again, self._keep_at])
         reasons = self._watch.wait(min(max(pause - time.monotonic(), 0), LOOK_INTERVAL))
         if not reasons or "leases" in reasons:
             self._reserved = None
@@ -284,6 +291,8 @@ class Keeper(threading.Thread):
 
     def _take_reasons(self, reasons: set[str], ports: HostPorts) -> None:
         if "firewall" in reasons:
+            self._keep_at = min(self._keep_at, self._kept + KEEP_PAUSE)
+        if self._keep_at <= time.monotonic():
             self._keep(ports)
         if "built" in reasons:
             self._hurry(ATTACHED, WAITING, FAILED)
@@ -311,6 +320,7 @@ class Keeper(threading.Thread):
                 self._due_now |= {key} if sight.is_amiss(kind, body) else set()
 
     def _keep(self, ports: HostPorts) -> None:
+        self._kept, self._keep_at = time.monotonic(), math.inf
         try:
             if ports.keep():
                 log.warning("the table of host ports was not as it must be, and was put right")
