@@ -19,9 +19,9 @@ class Bound:
     unit: str = "ms"
 
 
-def head() -> None:
+def head(of: str = "peers") -> None:
     names = f"{'netadmin':>12}  {'beside it':>12}  {'ratio':>6}  {'must':>8}  {'aim':>8}"
-    print(f"{'peers':>6}  {'measure':10} {names}")
+    print(f"{of:>6}  {'measure':10} {names}")
 
 
 def row(peers: int, name: str, pairs: Sequence[Pair], bound: Bound) -> None:

@@ -14,7 +14,7 @@ if [ "$what" = test ]; then
     requirements=requirements-dev.txt
 fi
 if [ "$what" = bench ]; then
-    packages="$packages frr bird2 pdns-server pdns-backend-remote pdns-backend-bind dnsperf"
+    packages="$packages frr bird2 postgresql pdns-server pdns-backend-remote pdns-backend-bind dnsperf"
 fi
 
 step() { printf '  %-10s %s\n' "$1" "$2"; }

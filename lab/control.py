@@ -26,7 +26,7 @@ MANAGE = str(ROOT / "manage.py")
 PORT = 8000
 BROKER_PORT = 6379
 USER = "admin"
-_FIRST_START = f"""
+FIRST_START = f"""
 from django.core.management import call_command
 call_command("migrate", verbosity=0)
 call_command("user", "add", "{USER}", "--role", "admin", "--password-stdin")
@@ -62,7 +62,7 @@ class Control:
 
     def start(self, within: float = 60) -> Api:
         """Make the database and the first user, start the server for nodes; the user's API."""
-        printed = self.manage("shell", "--no-imports", "-c", _FIRST_START, stdin=f"{self.password}\n")
+        printed = self.manage("shell", "--no-imports", "-c", FIRST_START, stdin=f"{self.password}\n")
         self.nodes.start()
         self.answering(within)
         return Api(self.fabric, self.url, token=printed.split()[-1])

@@ -22,9 +22,7 @@ from networks.models import Address, Network, Segment, State
 from networks.wishes import Wish, placed
 from nodes.models import Node
 
-BLOCK = 64
-FETCHED = 16
-"""Parts that are looked at before it is asked which ones are full."""
+BLOCK = 128
 NAMED = 3
 """How many holders a refusal names."""
 
@@ -115,8 +113,6 @@ class Choice:
 
     def _take(self, part: Part, wanted: int, wish: Wish, place: int) -> int:
         """How many it has."""
-        if part.key not in self._pointers:
-            self._pointers |= free.pointers(self.network, part.node)
         taken = self._taken[part.node.pk]
         got = free.take(part, wanted, self._pointers.get(part.key), frozenset(taken))
         if got:
@@ -132,24 +128,30 @@ class Choice:
         if wish.node or not self.network.is_segmented:
             node = node_of(self.network, wish.node)
             segment = self.network.segments.filter(node=node).first()
+            self._read_pointers([node])
             yield from _of_family(self.network, node, segment, wish)
             return
         full: set[int] = set()
-        for number, segment in enumerate(self._segments()):
-            assert segment.node is not None
-            if number == FETCHED:
+        for number, segments in enumerate(self._segments(wish)):
+            if number == 1:
                 full = _full_nodes(self.network, wish)
-            if segment.node.pk not in full:
-                yield from _of_family(self.network, segment.node, segment, wish)
+            left = [(row, row.node) for row in segments if row.node and row.node.pk not in full]
+            self._read_pointers([node for _, node in left])
+            for segment, node in left:
+                yield from _of_family(self.network, node, segment, wish)
 
-    def _segments(self) -> Iterator[Segment]:
-        """All segments, beginning behind the one whose turn it was last."""
-        turn = self._turn
+    def _segments(self, wish: Wish) -> Iterator[list[Segment]]:
+        """All segments, beginning behind the one whose turn it was last: first as many as may do."""
+        turn, few = self._turn, -(-wish.count // BLOCK) + 1
         rows = self.network.segments.exclude(subnet="").select_related("node").order_by("node_id")
         behind, before = rows.filter(node_id__gt=turn), rows.filter(node_id__lte=turn)
-        yield from behind[:FETCHED]
-        yield from behind[FETCHED:]
-        yield from before
+        for some in (behind[:few], behind[few:], before):
+            if found := list(some):
+                yield found
+
+    def _read_pointers(self, nodes: Sequence[Node]) -> None:
+        for key, number in free.pointers(self.network, nodes).items():
+            self._pointers.setdefault(key, number)
 
 
 def _of_family(network: Network, node: Node, segment: Segment | None, wish: Wish) -> Iterator[Part]:

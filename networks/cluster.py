@@ -12,7 +12,12 @@ from networks.models import Network
 from nodes import events, wakeup
 from nodes.models import Cluster
 
-SECONDS = {"look_interval": (1, 3600), "probe_interval": (0, 3600), "confirm_seconds": (0, 3600)}
+SECONDS = {
+    "look_interval": (1, 3600),
+    "probe_interval": (0, 3600),
+    "confirm_seconds": (0, 3600),
+    "lease_grace": (10, 86400),
+}
 """Fields that are times: the least and the most."""
 NEVER = {"probe_interval": "; 0: no probes", "confirm_seconds": "; 0: nothing is taken back"}
 FIELDS = ("name", "dns", "allowed_networks", "cni_plugins", "cni_config", *SECONDS)

@@ -65,6 +65,7 @@ class Snapshot:
                 "look_interval": self.cluster.look_interval,
                 "probe_interval": self.cluster.probe_interval,
                 "confirm": self.cluster.confirm_seconds,
+                "lease_grace": self.cluster.lease_grace,
                 "attempt": node.attempt,
                 "cni": {
                     "plugins": node.cni_plugins or self.cluster.cni_plugins,

@@ -323,6 +323,7 @@ class ClusterForm(VerbForm):
     look_interval = Number(label="Look interval", help_text=_help(Cluster, "look_interval"))
     probe_interval = Number(label="Probe interval", help_text=_help(Cluster, "probe_interval"))
     confirm_seconds = Number(label="Time to confirm", help_text=_help(Cluster, "confirm_seconds"))
+    lease_grace = Number(label="Grace of lost leases", help_text=_help(Cluster, "lease_grace"))
 
     class Meta:
         model = Cluster

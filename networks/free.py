@@ -8,7 +8,7 @@ reached. So an address that was freed is reserved again last, and a pick reads a
 addresses, however many are in use elsewhere. Callers hold the cluster's lock.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from django.db.models import BinaryField
@@ -47,9 +47,9 @@ class Part:
         return self.node.pk, self.cidr.version
 
 
-def pointers(network: Network, node: Node) -> dict[tuple[int, int], int]:
+def pointers(network: Network, nodes: Sequence[Node]) -> dict[tuple[int, int], int]:
     """By node and family, the address that was reserved last."""
-    rows = Pointer.objects.filter(network=network, node=node)
+    rows = Pointer.objects.filter(network=network, node__in=[node.pk for node in nodes])
     return {(row.node_id, row.family): int(row.address) for row in rows}
 
 

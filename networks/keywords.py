@@ -112,6 +112,7 @@ CLUSTER: Mapping[str, Option] = {
     "cluster.look_interval": Option("look_interval", _number),
     "cluster.probe_interval": Option("probe_interval", _number),
     "cluster.confirm": Option("confirm_seconds", _number),
+    "cluster.lease_grace": Option("lease_grace", _number),
     "cni.plugins": Option("cni_plugins", str),
     "cni.config": Option("cni_config", str),
     "node.allowed_networks": Option("allowed_networks", words, _joined),

@@ -8,13 +8,19 @@ cluster's lock.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
 
 from django.db import transaction
-from netaddr import IPAddress, IPSet
+from django.utils import timezone
+from netaddr import IPAddress
 
 from netadmin.problems import Conflict, Fault, Missing, Problem
-from networks import conflist, holders, wishes
+from networks import alike, conflist, holders, wishes
 from networks.choosing import Choice, Chosen
+from networks.fields import packed
 from networks.lookups import the_network, the_node
 from networks.models import Address, Allocation, Learnt, Network, State, Type
 from networks.wishes import Wish
@@ -27,8 +33,23 @@ NAMED = 3
 BATCH = 500
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A new reservation."""
+
+    pk: int
+    chosen: Chosen
+    since: datetime
+    version: int
+    """Of the node's holdings that has it first; 0: no node holds it yet."""
+
+    @property
+    def address(self) -> IPAddress:
+        return self.chosen.address
+
+
 @transaction.atomic
-def reserve(network: str, wanted: Sequence[Wish], *, by: str) -> list[tuple[Allocation, IPAddress]]:
+def reserve(network: str, wanted: Sequence[Wish], *, by: str) -> list[Kept]:
     """Keep addresses: all that are wished for, or none.
 
     Raises Problem for what cannot be, Conflict for what somebody has, or when there is no room.
@@ -38,10 +59,10 @@ def reserve(network: str, wanted: Sequence[Wish], *, by: str) -> list[tuple[Allo
     declared = _reservable(network)
     choice = choose(declared, wanted)
     choice.remember()
-    rows = _save(declared, choice.chosen)
+    kept = _save(declared, choice.chosen)
     after = {"addresses": _brief([one.address for one in choice.chosen]), **wanted[0].said}
     events.record(by, "reserved", "network", network, after=after)
-    return [(row, one.address) for row, one in zip(rows, choice.chosen, strict=True)]
+    return kept
 
 
 @transaction.atomic
@@ -155,30 +176,37 @@ def _in_our_store(network: Network) -> bool:
     return "host-local" in conflist.programs(network.template) and "{{store}}" in network.template
 
 
-def _save(network: Network, chosen: Sequence[Chosen]) -> list[Allocation]:
+def _save(network: Network, chosen: Sequence[Chosen]) -> list[Kept]:
     """The nodes' rows first, then the addresses in order: reports lock in this order too."""
     versions = holdings.changed({one.node.pk for one in chosen if one.node})
-    rows = [
-        Allocation(
-            network=network,
-            node=one.node,
-            service=one.wish.service,
-            hostname=one.wish.hostname,
-            comment=one.wish.comment,
-            wanted=[str(one.address)] if one.wish.address else [],
-            state=State.RESERVED,
-            learnt=Learnt.REQUEST,
-            version=versions[one.node.pk] if one.node else 0,
-        )
-        for one in chosen
+    since = timezone.now()
+    template = Allocation(network=network, state=State.RESERVED, learnt=Learnt.REQUEST, since=since)
+    ids = [uuid4().hex for _ in chosen]
+    columns: dict[str, list[Any]] = {
+        "uuid": ids,
+        "node_id": [one.node.pk if one.node else None for one in chosen],
+        "version": [versions[one.node.pk] if one.node else 0 for one in chosen],
+        "wanted": [[str(one.address)] if one.wish.address else [] for one in chosen],
+        **{text: [getattr(one.wish, text) for one in chosen] for text in wishes.TEXTS},
+    }
+    found = {_hex(key): pk for key, pk in alike.insert(template, columns, "uuid").items()}
+    kept = [
+        Kept(found[key], one, since, version)
+        for key, one, version in zip(ids, chosen, columns["version"], strict=True)
     ]
-    Allocation.objects.bulk_create(rows)
-    held = [
-        Address(network=network, allocation=row, address=one.address, locality=network.locality(one.node))
-        for row, one in zip(rows, chosen, strict=True)
-    ]
-    Address.objects.bulk_create(sorted(held, key=lambda address: (address.address, address.locality)))
-    return rows
+    in_order = sorted(kept, key=lambda row: row.address)
+    held: dict[str, list[Any]] = {
+        "allocation_id": [row.pk for row in in_order],
+        "address": [packed(row.address).hex() for row in in_order],
+        "locality": [network.locality(row.chosen.node) for row in in_order],
+    }
+    alike.insert(Address(network=network), held, "allocation_id")
+    return kept
+
+
+def _hex(key: Any) -> str:
+    """PostgreSQL gives a UUID, SQLite the text that is stored."""
+    return key.hex if isinstance(key, UUID) else str(key)
 
 
 def _rows(keys: Sequence[int]) -> list[Allocation]:
@@ -211,8 +239,10 @@ def _no_reservation(row: Allocation) -> Fault:
 
 def _brief(addresses: Iterable[IPAddress]) -> list[str]:
     """Ranges, as ``10.11.7.250-10.11.7.254``."""
-    found = []
-    for span in IPSet(addresses).iter_ipranges():
-        first, last = IPAddress(span.first, span.version), IPAddress(span.last, span.version)
-        found.append(str(first) if first == last else f"{first}-{last}")
-    return found
+    found: list[list[IPAddress]] = []
+    for address in sorted(addresses):
+        if found and found[-1][-1].version == address.version and int(address) == int(found[-1][-1]) + 1:
+            found[-1] = [found[-1][0], address]
+        else:
+            found.append([address])
+    return ["-".join(map(str, span)) for span in found]

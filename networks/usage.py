@@ -13,7 +13,7 @@ from netaddr import IPAddress
 
 from networks import desired
 from networks.models import Address, Allocation, Learnt, Network, State
-from nodes import reports, wakeup
+from nodes import events, reports, wakeup
 from nodes.models import Cluster, Node
 from workers.report import Lease, Report
 
@@ -41,7 +41,11 @@ def take_in(node: Node, said: Report) -> bool:
 
 def _same(node: Node, leases: Iterable[Lease]) -> bool:
     """Whether the rows are what the stores hold already."""
-    return _held(node) == _seen(node, leases, _names(Network.objects.all()))
+    if _held(node) != _seen(node, leases, _names(Network.objects.all())):
+        return False
+    lost = Allocation.objects.filter(node=node, learnt=Learnt.STORE, state=State.LOST)
+    said = {(lease.network, *_holder(lease)) for lease in leases if lease.lost}
+    return set(lost.values_list("network__name", "container", "interface")) == said
 
 
 @transaction.atomic
@@ -51,11 +55,38 @@ def follow(node: Node, leases: Iterable[Lease]) -> None:
     seen = _seen(node, leases, {name: network.pk for name, network in networks.items()})
     held = _held(node)
     rows = Allocation.objects.filter(node=node, learnt=Learnt.STORE)
-    gone = [row.pk for row in rows if seen.get(_holder_of(row)) != held.get(_holder_of(row))]
-    Allocation.objects.filter(pk__in=gone).delete()
+    gone = [row for row in rows if seen.get(_holder_of(row)) != held.get(_holder_of(row))]
+    _remember_freed(node, [row for row in gone if row.state == State.LOST and _holder_of(row) not in seen])
+    Allocation.objects.filter(pk__in=[row.pk for row in gone]).delete()
     new = {holder: addresses for holder, addresses in seen.items() if addresses != held.get(holder)}
     by_pk = {network.pk: network for network in networks.values()}
     _add(node, by_pk, new)
+    _mark_lost(node, rows, {(lease.network, *_holder(lease)) for lease in leases if lease.lost})
+
+
+def _mark_lost(node: Node, rows: QuerySet[Allocation], lost: set[tuple[str, str, str]]) -> None:
+    """Containers that are gone, as far as the node can prove it, and those that came back after all."""
+    for row in rows.all().select_related("network").defer("network__peers_body"):
+        is_lost = (row.network.name, row.container, row.interface) in lost
+        if is_lost == (row.state == State.LOST):
+            continue
+        state = State.LOST if is_lost else State.ATTACHED
+        why = "its container is gone, and it was not given back" if is_lost else ""
+        remedy = "It is freed by itself after cluster.lease_grace seconds" if is_lost else ""
+        Allocation.objects.filter(pk=row.pk).update(state=state, why=why, remedy=remedy)
+        events.record(
+            f"node {node.name}", "lost" if is_lost else "found", "network", row.network.name, after=_told(row)
+        )
+
+
+def _remember_freed(node: Node, rows: Iterable[Allocation]) -> None:
+    for row in rows:
+        events.record(f"node {node.name}", "freed", "network", row.network.name, before=_told(row))
+
+
+def _told(row: Allocation) -> dict[str, object]:
+    addresses = [str(held.address) for held in row.addresses.all()]
+    return {"addresses": addresses, "container": row.container, "interface": row.interface}
 
 
 Holder = tuple[int, str, str]

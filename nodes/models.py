@@ -28,6 +28,10 @@ class Cluster(models.Model):
     probe_interval = models.PositiveIntegerField(
         default=30, help_text="Seconds between two rounds of a node's probes; 0: no probes."
     )
+    lease_grace = models.PositiveIntegerField(
+        default=300,
+        help_text="Seconds for which a container must have been gone before a node frees its addresses.",
+    )
     confirm_seconds = models.PositiveIntegerField(
         default=30,
         help_text="A node that does not reach the control plane for so long after a change takes it back; "

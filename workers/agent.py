@@ -9,6 +9,7 @@
                       ^              | questions wait
                       +-- answers <--+
                       +-- keeper   (attaching)
+leases of containers that are gone (leaks) -> report
 
 A deleted route of ours is back before the run that its event leads to (``repair``).
 A run never waits for HTTP and HTTP never for a run: the courier has its own thread, and so have
@@ -27,6 +28,7 @@ from pathlib import Path
 
 from workers import repair, reporting
 from workers.answers import Answers
+from workers.attaching.journal import Journal
 from workers.attaching.keeper import Keeper
 from workers.cache import Cache, CacheError
 from workers.changes import Change
@@ -40,6 +42,7 @@ from workers.desired import LOOK_INTERVAL, Desired
 from workers.document import Document
 from workers.kernel.door import Kernel
 from workers.kernel.netlink import Message
+from workers.leaks.finder import Finder
 from workers.objects import conf_directory
 from workers.observe import observe
 from workers.probing.prober import Prober
@@ -70,6 +73,12 @@ class Agent(threading.Thread):
         self._confirm = Confirm(self._cache, settings)
         self._answers = Answers(settings, lambda: self._in_force().document)
         self._keeper = Keeper(settings, lambda: self._in_force().document)
+        self._leaks = Finder(
+            settings,
+            lambda: self._in_force().document,
+            Journal(settings.state_dir).ids,
+            lambda: watch.wake("leases"),
+        )
         self._courier = Courier(
             Control(settings, self._confirm.answered),
             self._cache,
@@ -116,6 +125,7 @@ class Agent(threading.Thread):
         self._courier.stop()
         self._answers.stop()
         self._keeper.stop()
+        self._leaks.stop()
         self._prober.stop()
         self._watch.wake("stop")
 
@@ -123,6 +133,7 @@ class Agent(threading.Thread):
         self._courier.start()
         self._answers.start()
         self._keeper.start()
+        self._leaks.start()
         self._prober.start()
         while not self._stopping:
             self._courier.ask("start")
@@ -256,7 +267,13 @@ class Agent(threading.Thread):
             self._confirm.forget()
         found = (*self._damping.findings, *self._prober.findings, *self._rivals.findings)
         report = reporting.report(
-            self._settings, desired, outcome, drift, found, self._store.leases(), self._prober.probed
+            self._settings,
+            desired,
+            outcome,
+            drift,
+            found,
+            self._leaks.marked(self._store.leases()),
+            self._prober.probed,
         )
         self._last = report
         self._log(report, reasons)

@@ -3,7 +3,7 @@
     {"format": 1,
      "version": sha256 of the canonical head,
      "head": {"cluster", "node", "addresses", "look_interval", "probe_interval", "confirm",
-              "attempt", "cni", "ranges",
+              "lease_grace", "attempt", "cni", "ranges",
               "networks": [{"name", ..., "peers": sha256 of the canonical peer list}]},
      "peers": {sha256: [{"node", "addresses", "gateways", "subnets"}, ...]}}
 
@@ -131,6 +131,8 @@ class Document:
     """Seconds between two rounds of probes; 0: none."""
     confirm: float = 0.0
     """Seconds to reach the control plane in after a change, or it is rolled back; 0: never."""
+    lease_grace: float = 300.0
+    """Seconds for which a container must have been gone before its addresses are freed."""
 
 
 def canonical(value: Any) -> bytes:
@@ -265,6 +267,7 @@ def _document(version: str, head: dict[str, Any], peers: dict[str, tuple[Peer, .
         # A document that an earlier release cached has none of these.
         probe_interval=float(head.get("probe_interval", 0)),
         confirm=float(head.get("confirm", 0)),
+        lease_grace=float(head.get("lease_grace", 300)),
     )
 
 

@@ -72,6 +72,8 @@ class Lease:
     address: str
     container: str
     interface: str
+    lost: bool = False
+    """Its container is gone; it is freed when it has been so for the grace time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,8 +95,7 @@ class AvailableView(APIView):
     def post(self, request: Request, name: str) -> Response:
         """Keep addresses for what is not started through here: all of them or, with any fault, none."""
         wanted, several = _wishes(request.data)
-        rows = reservations.reserve(name, wanted, by=request.user.username)
-        shown = [reserved(row, address) for row, address in rows]
+        shown = reserved(name, reservations.reserve(name, wanted, by=request.user.username))
         return Response(shown if several else shown[0], status=status.HTTP_201_CREATED)
 
 

@@ -37,6 +37,10 @@ class ClusterSerializer(rest.Resource):
         help_text="A node that does not reach the control plane for so long after a change takes it back; "
         "0: never.",
     )
+    lease_grace = serializers.IntegerField(
+        required=False,
+        help_text="Seconds for which a container must have been gone before a node frees its addresses.",
+    )
     version = serializers.IntegerField(read_only=True, help_text="Also the ETag; give it in If-Match.")
 
 

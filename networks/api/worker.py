@@ -97,6 +97,7 @@ class LeaseSerializer(serializers.Serializer[Any]):
     address = serializers.CharField()
     container = serializers.CharField()
     interface = serializers.CharField()
+    lost = serializers.BooleanField(default=False, help_text="Its container is gone.")
 
 
 class ReportSerializer(serializers.ModelSerializer[Report]):

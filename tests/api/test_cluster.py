@@ -28,6 +28,7 @@ def test_it_has_defaults(vera: Client) -> None:
         "look_interval": 30,
         "probe_interval": 30,
         "confirm_seconds": 30,
+        "lease_grace": 300,
         "version": 1,
     }
 

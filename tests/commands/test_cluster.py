@@ -122,7 +122,7 @@ def test_it_sets_what_holds_for_the_cluster(run: Run) -> None:
         "cluster set --kw cni.plugins=/usr/libexec/cni --kw cni.config=/var/lib/cni/net.d "
         "--kw cluster.dns=10.0.0.53,10.0.0.54 --kw 'node.allowed_networks=10.0.0.0/8 172.16.0.0/24' "
         "--kw cluster.name=paris --kw cluster.look_interval=10 "
-        "--kw cluster.probe_interval=0 --kw cluster.confirm=60"
+        "--kw cluster.probe_interval=0 --kw cluster.confirm=60 --kw cluster.lease_grace=90"
     )
     cluster = Cluster.current()
     assert (cluster.cni_plugins, cluster.cni_config) == ("/usr/libexec/cni", "/var/lib/cni/net.d")
@@ -130,6 +130,7 @@ def test_it_sets_what_holds_for_the_cluster(run: Run) -> None:
     assert cluster.allowed_networks == ["10.0.0.0/8", "172.16.0.0/24"]
     assert (cluster.name, cluster.look_interval) == ("paris", 10)
     assert (cluster.probe_interval, cluster.confirm_seconds) == (0, 60)
+    assert cluster.lease_grace == 90
 
 
 def test_it_refuses_to_set_the_list_of_nodes(refusal: Refusal) -> None:

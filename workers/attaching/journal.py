@@ -34,6 +34,10 @@ class Journal:
         found = {path.stem: _entry(path) for path in sorted(self.directory.glob(f"*{SUFFIX}"))}
         return {key: entry for key, entry in found.items() if entry}
 
+    def ids(self) -> set[str]:
+        """Every attachment that exists, or may exist."""
+        return {path.stem for path in self.directory.glob(f"*{SUFFIX}")}
+
     def read_one(self, key: str) -> Entry | None:
         path = self._path(key)
         return _entry(path) if path.exists() else None

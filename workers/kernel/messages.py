@@ -41,6 +41,7 @@ class Type(IntEnum):
     GETROUTE = 26
     GETNEIGH = 30
     GETRULE = 34
+    GETNSID = 90
 
 
 class Flag(IntFlag):

@@ -1,0 +1,31 @@
+"""Whose lease can be dead: pure.
+
+A lease is a suspect when its address is on no interface of any namespace, no control group of a
+process has its container's id, libcni has no record of it with a namespace that is there, and every port
+of its network's bridge leads to an interface that was looked at and has an address of its own.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from workers.cni.store import Entry
+from workers.leaks.sight import Sight
+
+YOUNG = 10.0
+"""Seconds in which a container may still be starting: runtimes take its address first."""
+
+
+def suspects(
+    entries: Iterable[Entry],
+    seen: Sight,
+    bridges: Mapping[str, str],
+    is_recorded: Callable[[str, str, str], bool],
+) -> list[Entry]:
+    """``bridges``: the bridge of each network that has one."""
+    return [
+        entry
+        for entry in entries
+        if entry.address not in seen.addresses
+        and not (entry.container and entry.container in seen.words)
+        and bridges.get(entry.network, "") not in seen.blind
+        and not is_recorded(entry.network, entry.container, entry.interface)
+    ]
