@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from lab.namespaces import Namespace
+from lab.waiting import until
 from tests import hostlocal
 from tests.documents import document, routed
 from tests.kernel.node import Node, a_node
@@ -60,6 +61,7 @@ class Runtime:
     @contextmanager
     def container(self, name: str) -> Iterator[Namespace]:
         """One that runs, and whose end nobody notices."""
+        before = self.ports()
         with Namespace(name) as inside:
             process = inside.popen(["sleep", "1000"])
             try:
@@ -68,6 +70,11 @@ class Runtime:
             finally:
                 process.kill()
                 process.wait()
+        until(lambda: self.ports() <= before, what="the kernel has taken the namespace away", within=10)
+
+    def ports(self) -> set[str]:
+        """Of bridges."""
+        return {one["ifname"] for one in self.node.ip_json("link show") if "master" in one}
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from lab.waiting import until
 from tests import hostlocal
-from tests.worker.attachments import attachment
+from tests.worker.attachments import attachment, container
 from tests.worker.conftest import Node
 from tests.worker.control_plane import ControlPlane
 from workers.agent import Agent
 from workers.cni.store import Store
-from workers.holdings import ATTACHED, Declined, Reservation
+from workers.holdings import ATTACHED, Attachment, Declined, Reservation, Standing
 
 SMALL = "10.11.1.0/28"
 
@@ -60,19 +60,19 @@ def test_one_that_somebody_has_is_declined_until_he_goes(
 
 def test_it_is_held_before_anything_is_attached(node: Node, plane: ControlPlane, agent: Agent) -> None:
     """The first address that the plugin would hand out is reserved in the same breath."""
-    one = attachment()
-    kept = Reservation(f"{9:032x}", "backend1", "10.11.0.2")
-    plane.want(one, reserved=(kept,))
-    agent.hold()
-    until(
-        lambda: bool(standing := plane.standing(one)) and standing.state == ATTACHED,
-        what="it is attached",
-        within=10,
-    )
+    with container(node.namespace) as (_, netns):
+        one = attachment(netns=netns)
+        kept = Reservation(f"{9:032x}", "backend1", "10.11.0.2")
+        plane.want(one, reserved=(kept,))
+        agent.hold()
+        standing = until(lambda: attached(plane, one), what="it is attached", within=10)
+        assert standing.addresses != ("10.11.0.2",)
+        assert "10.11.0.2" in reserved(node)
+        plane.want()
+        agent.hold()
+        until(lambda: plane.standing(one) is None and not reserved(node), what="all is gone", within=10)
+
+
+def attached(plane: ControlPlane, one: Attachment) -> Standing | None:
     standing = plane.standing(one)
-    assert standing is not None
-    assert standing.addresses != ("10.11.0.2",)
-    assert "10.11.0.2" in reserved(node)
-    plane.want()
-    agent.hold()
-    until(lambda: plane.standing(one) is None and not reserved(node), what="all is gone", within=10)
+    return standing if standing and standing.state == ATTACHED else None

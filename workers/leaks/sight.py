@@ -88,7 +88,7 @@ def _inside(found: dict[int, str], words: str) -> Sight:
             try:
                 if os.fstat(descriptor).st_ino != inode:
                     continue  # the process has another one by now; the next look sees it
-                held[inode] = namespaces.within(descriptor, _addresses)
+                held[inode] = _addresses(descriptor)
                 numbers[_number(netlink, descriptor)] = inode
             finally:
                 os.close(descriptor)
@@ -97,9 +97,9 @@ def _inside(found: dict[int, str], words: str) -> Sight:
     return Sight(everywhere, words, blind)
 
 
-def _addresses() -> set[tuple[int, IPAddress]]:
-    """Device number and address, of the namespace of the calling thread."""
-    with Netlink() as netlink:
+def _addresses(descriptor: int) -> set[tuple[int, IPAddress]]:
+    """Device number and address, of each that a namespace has."""
+    with namespaces.opened_in(descriptor) as netlink:
         found = [addresses.decode(body) for body in netlink.dump(addresses.DUMP)]
     return {(index, address(held.address.partition("/")[0])) for index, held in found}
 
