@@ -22,8 +22,9 @@ from netaddr import AddrFormatError, IPAddress
 
 from netadmin.problems import Fault, Problem
 from networks import reservations
+from networks.allocations import tell_refused
 from networks.dns import changes
-from networks.models import Address, Allocation, Learnt, Network, Segment, State, Type
+from networks.models import Address, Allocation, Learnt, Network, Segment, State
 from nodes import holdings, reports
 from nodes.models import Cluster, Event, Node
 from workers import holdings as wire
@@ -120,11 +121,7 @@ def _change(row: Allocation, node: Node, standing: wire.Standing | None) -> Chan
 
 def _is_of_before(row: Allocation, standing: wire.Standing | None) -> bool:
     """It tells of what was asked for before the last change, which the node is about to carry out."""
-    if standing is None or row.network.type == Type.CNI:
-        return False
-    stated = [_address(text) for text in standing.addresses]
-    outside = any(not any(address in cidr for cidr in row.network.cidrs) for address in stated)
-    return outside or standing.state == wire.RELEASING
+    return standing is not None and standing.state == wire.RELEASING
 
 
 def _is_attached(standing: wire.Standing | None) -> bool:
@@ -183,6 +180,8 @@ def _save(found: Judgement) -> None:
     differing = [change.row for change in found.changes if change.differs]
     Allocation.objects.bulk_update(differing, FIELDS, batch_size=BATCH)
     Event.objects.bulk_create(_events(found), batch_size=BATCH)
+    if found.gone or let_go or gave_way:
+        tell_refused({row.network_id for row in [*found.gone, *(one.row for one in found.changes)]})
     if found.gone or any(change.differs or change.moved for change in found.changes):
         changes.changed()
 

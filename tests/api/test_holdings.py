@@ -257,7 +257,10 @@ def test_an_address_of_somebody_else_is_not_taken(n1: Client, network: Network, 
     assert (addresses(theirs), addresses(row)) == (["10.11.0.2"], [])
     assert not row.healthy
     assert row.why == "10.11.0.2 belongs to root/svc/db ip#0 in backend1"
-    theirs.delete()
+    before = Node.objects.get(name="n1").holdings
+    again(theirs, state=State.RELEASING)
+    state(of_node(nodes[1]), node="n2")
+    assert Node.objects.get(name="n1").holdings > before
     state(n1, standing(row, "10.11.0.2"))
     row.refresh_from_db()
     assert (addresses(row), row.healthy, row.why) == (["10.11.0.2"], True, "")

@@ -260,6 +260,9 @@ def test_what_is_moved_to_another_network_keeps_its_address_until_its_node_has_m
     old = row.version
     oscar.patch(f"{URL}{row.pk}/", {"network": "backend2", "wanted": ["10.12.0.9"]})
     state(n1, standing(row, "10.11.0.2"), version=old)
+    state(n1, standing(row, "10.11.0.2", state=wire.RELEASING))
+    row.refresh_from_db()
+    assert row.state == State.REQUESTED
     held = Address.objects.filter(allocation=row).order_by("address")
     assert [(one.network.name, str(one.address)) for one in held] == [
         ("backend1", "10.11.0.2"),

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -177,3 +178,18 @@ def test_a_statement_is_repeated_until_it_is_taken(service: Service, inside: tup
     service.plane.answer = None
     until(lambda: len(service.plane.statements) > told, what="told at last", within=5)
     service.becomes(one, "attached")
+
+
+def test_one_that_is_asked_for_otherwise_is_not_told_attached_until_it_is(
+    service: Service, inside: tuple[Namespace, str]
+) -> None:
+    namespace, netns = inside
+    one = attachment(netns=netns)
+    service.want(one)
+    service.becomes(one, "attached")
+    moved = replace(one, interface="eth13")
+    service.want(moved)
+    service.becomes(moved, "attached")
+    since = [said for said in service.plane.statements if said.version == service.plane.holdings.version]
+    assert next(said.attachments[0].state for said in since if said.attachments) == "releasing"
+    assert addresses(namespace, "eth13") != []

@@ -77,6 +77,8 @@ class Held:
     standing: Standing | None = None
     wanted: Attachment | None = None
     """What it was worked on for last; None: to be released."""
+    judged: Attachment | None = None
+    """What ``standing`` tells of; None: of what was taken back."""
     busy: bool = False
     due: float = 0.0
     """When it is worked on next, as time.monotonic() counts."""
@@ -169,7 +171,7 @@ class Keeper(threading.Thread):
         entries = self._journal.read()
         chain.end_orphans({key for key, entry in entries.items() if not entry.detached})
         for key, entry in entries.items():
-            self._held[key] = Held(entry, attacher.as_left(entry), entry.attachment)
+            self._held[key] = Held(entry, attacher.as_left(entry), entry.attachment, judged=entry.attachment)
             try:
                 ports.restore(entry)
             except PortTaken as error:
@@ -216,6 +218,7 @@ class Keeper(threading.Thread):
                 continue
             if held.wanted != wanted.get(key):
                 held.wanted, held.tries = wanted.get(key), 0
+                held.judged = held.judged if held.wanted else None
             held.busy = True
             pool.submit(self._work, attacher, key, held)
 
@@ -269,6 +272,7 @@ class Keeper(threading.Thread):
                 del self._held[key]
                 self._hurry(FAILED)  # it may have had what another one wants
             else:
+                held.judged = held.wanted
                 self._plan_next(held, outcome.standing)
         self._devices = {
             name: key for key, held in self._held.items() if held.entry for name in held.entry.ends
@@ -329,11 +333,11 @@ class Keeper(threading.Thread):
 
     def _say(self, holdings: Holdings, declined: tuple[Declined, ...]) -> None:
         """The statement, when it is another one than the last."""
-        wanted = {one.id for one in holdings.attachments}
+        wanted = {one.id: one for one in holdings.attachments}
         standings = tuple(
             standing
             for key, held in sorted(self._held.items())
-            if (standing := held.standing if key in wanted else _releasing(key, held))
+            if (standing := _known(key, held, wanted.get(key)))
         )
         said = Statement(self._settings.node, holdings.version, time.time_ns(), standings, declined)
         same = self._said and replace(said, sequence=self._said.sequence) == self._said
@@ -344,6 +348,15 @@ class Keeper(threading.Thread):
     def _interval(self) -> float:
         document = self._in_force()
         return max(document.look_interval, 1.0) if document else LOOK_INTERVAL
+
+
+def _known(key: str, held: Held, wanted: Attachment | None) -> Standing | None:
+    """How it is with what is wanted now; None: nothing is known yet. One that is to be detached first, as
+    it was asked for otherwise, is not passed off as what is wanted now; ports change where it is."""
+    if wanted is None:
+        return _releasing(key, held)
+    as_wanted = held.judged and replace(held.judged, expose=()) == replace(wanted, expose=())
+    return held.standing if as_wanted or held.standing is None else _releasing(key, held)
 
 
 def _releasing(key: str, held: Held) -> Standing:
