@@ -7,9 +7,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
+from networks import holdings
 from networks.models import Network
+from nodes.models import Node
 from tests import factories
 from tests.conftest import Client, of_user
+from workers import holdings as wire
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -76,6 +79,44 @@ def networks(draw: st.DrawFn) -> dict[str, Any]:
     return body
 
 
+PORT = st.sampled_from(["80/tcp", "80-udp:8080", "80:8001/tcp", "0/tcp", "80/tcp:70000", "²/tcp", "", "80"])
+TEXT = st.sampled_from(["", "web", "a.b", "a b", "x" * 300, "-", "..", "10-11-0-7", "é", "docker:web", "/"])
+ASKED = {
+    "service": st.sampled_from(["web", "prod/svc/web", "a/vol/b", "a/b/c/d", "/", "svc/web"]) | st.text(),
+    "resource": st.sampled_from(["ip#0", "ip#1", "ip", "fs#0", "ip#" + "x" * 70]),
+    "node": st.sampled_from(["n1", "n1", "n2", "n9"]),
+    "network": st.sampled_from(["backend1", "backend1", "default", "lo", "none"]),
+    "netns": TEXT,
+    "interface": TEXT,
+    "wanted": st.lists(
+        ADDRESS | st.sampled_from(["10.11.0.7", "10.11.0.0", "fd11::7", "10.11.4.7"]), max_size=2
+    ),
+    "expose": st.lists(PORT, max_size=3),
+    "hostname": TEXT,
+    "dns_name_suffix": TEXT,
+    "wait_dns": st.sampled_from([0, 1.5, -1, 1e300]),
+    "comment": st.text(max_size=260),
+}
+
+
+@st.composite
+def asked(draw: st.DrawFn) -> dict[str, Any]:
+    """The same of a service's resource."""
+    chosen = draw(st.sets(st.sampled_from(list(ASKED)), max_size=4)) | {"service", "resource", "node"}
+    body: dict[str, Any] = {keyword: draw(ASKED[keyword]) for keyword in sorted(chosen)}
+    if draw(st.integers(0, 4)) == 0:
+        body[draw(st.sampled_from(list(ASKED)))] = draw(JSON)
+    return body
+
+
+SECTION = st.sampled_from(
+    [
+        *("[ip#0]", "[ip#1]", "[container#0]", "[DEFAULT]", "[", "type = cni", "type = docker", "name = web"),
+        *("network = backend1", "network@n1 = default", "netns = container#0", "expose = 80/tcp", "nonsense"),
+        *("  80/udp", "expose = 80/tcp:80 81/tcp:81", "wait_dns = 5s", "hostname = {svcname}", "netns = {x}"),
+    ]
+)
+
 FILTERS = [
     *("name", "type", "tag", "node", "network", "address", "service", "state", "current", "since", "kind"),
     *("actor", "page", "page_size", "ordering", "cursor"),
@@ -128,6 +169,33 @@ class Anything(TestCase):
         before = set(Network.objects.values_list("name", flat=True))
         if not settled(self.api.post("/api/v1/networks/", body)):
             assert set(Network.objects.values_list("name", flat=True)) == before
+
+    @ALL
+    @given(st.lists(asked(), min_size=1, max_size=4))
+    def test_services(self, bodies: list[dict[str, Any]]) -> None:
+        """What is taken can be sent back, and stays what it is; its node can read it."""
+        self.api.put(
+            "/api/v1/networks/backend1/",
+            {"type": "routed_bridge", "network": "10.11.0.0/16 fd11::/48", "mask_per_node": "22 64"},
+        )
+        for body in bodies:
+            response = self.api.post("/api/v1/allocations/", body)
+            if settled(response):
+                shown = response.json()
+                again = {name: shown[name] for name in ASKED}
+                assert self.api.post("/api/v1/allocations/", again).json()["version"] == shown["version"]
+            settled(self.api.patch("/api/v1/allocations/1/", body))
+        for name in ("n1", "n2"):
+            wire.parse(wire.dump(holdings.of_node(Node.objects.get(name=name))))
+
+    @ALL
+    @given(st.lists(SECTION, max_size=10).map("\n".join) | st.text(), st.sampled_from(["n1", "n9"]))
+    def test_a_configuration(self, text: str, node: str) -> None:
+        self.api.put("/api/v1/networks/backend1/", {"type": "routed_bridge", "network": "10.11.0.0/16"})
+        body = {"service": "web", "node": node, "text": text}
+        if settled(self.api.post("/api/v1/services/", body)):
+            shown = self.api.post("/api/v1/services/", body).json()
+            assert {one["change"] for one in shown["resources"]} <= {"unchanged"}
 
     @ALL
     @given(JSON, JSON, JSON, st.sampled_from(["n3", "n1"]) | JSON)

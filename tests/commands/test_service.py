@@ -75,3 +75,14 @@ def test_it_refuses_by_file_and_keyword(refusal: Refusal, network: Network, tmp_
     wrong = tmp_path / "wrong.conf"
     wrong.write_text(TEXT.replace("expose", "exposed"))
     assert refusal(f"service apply {wrong} --node n1").startswith("ip#0.exposed=443/tcp:8443: is no keyword")
+
+
+def test_what_is_not_well_is_a_problem_of_its_network(run: Run, network: Network, file: Path) -> None:
+    run(f"service apply {file} --node n1")
+    said = standing(Allocation.objects.get(), state="failed", why="the range is full", remedy="Free some")
+    state(of_node(Node.objects.get(name="n1")), said)
+    assert run("net status --name backend1")[-1].split(maxsplit=2) == [
+        "n1",
+        "backend1",
+        "root/svc/web ip#0 in backend1: the range is full. Free some",
+    ]
