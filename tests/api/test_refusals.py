@@ -19,7 +19,7 @@ PROBLEM = "application/problem+json"
         ("get", "/api/v1/nothing/", 404),
         ("get", "/api/v1/networks/backend1/nothing/", 404),
         ("delete", "/api/v1/networks/", 405),
-        ("post", "/api/v1/allocations/", 405),
+        ("put", "/api/v1/allocations/", 405),
     ],
 )
 def test_it_is_a_problem_document(ada: Client, method: str, url: str, status: int) -> None:

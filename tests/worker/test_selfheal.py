@@ -191,7 +191,7 @@ def test_with_the_drop_in_that_is_offered_a_restart_deletes_nothing(
 
 @pytest.mark.parametrize(
     "damage",
-    ["rm -r {config}", "sed -i s/10.11.1.0/10.11.9.0/ {config}/backend1.conflist"],
+    ["mv {config} {config}.gone", "sed -i s/10.11.1.0/10.11.9.0/ {config}/backend1.conflist"],
     ids=["the directory is removed", "edited"],
 )
 def test_a_file_is_whole_again_whatever_happened_to_it(
