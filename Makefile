@@ -1,6 +1,6 @@
 # make demo [ARGS=--once]   a cluster of three nodes on this machine, with the web pages
 # make test                 everything: lint, types, import contracts, all tests
-# make bench                what a node costs beside ip(8), FRR and BIRD, as ratios of one run; what an address costs
+# make bench                what nodes, addresses and names cost beside what others need, as ratios of one run
 # make lint                 without root: style, types, import contracts
 # Every target sets up what it needs; `make test` runs its parts two at a time.
 
@@ -23,6 +23,7 @@ bench: setup-bench
 	@$(SANDBOX) $(BIN)/python -m bench.node
 	@$(SANDBOX) $(BIN)/python -m bench.attaching
 	@$(BIN)/python -m tests.postgres -- $(BIN)/python -m bench.addresses
+	@$(SANDBOX) $(BIN)/python -m bench.dns
 
 lint: check-lint check-types check-contracts
 

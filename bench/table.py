@@ -17,6 +17,8 @@ class Bound:
     aim: float | None = None
     absolute: bool = False
     unit: str = "ms"
+    at_least: bool = False
+    """More is better: of a rate."""
 
 
 def head(of: str = "peers") -> None:
@@ -29,7 +31,8 @@ def row(peers: int, name: str, pairs: Sequence[Pair], bound: Bound) -> None:
     scale = 1000 if bound.unit == "ms" else 1
     ours, theirs = (median(side) * scale for side in zip(*pairs, strict=True))
     ratio = ours / theirs if theirs else 0.0
-    met = (ours if bound.absolute else ratio) <= bound.must
+    measured = ours if bound.absolute else ratio
+    met = measured >= bound.must if bound.at_least else measured <= bound.must
     print(
         f"{peers:>6}  {name:10} {ours:>9.2f} {bound.unit}  {theirs:>9.2f} {bound.unit}  {ratio:>6.2f}"
         f"  {_bound(bound.must, bound):>8}  {_bound(bound.aim, bound):>8}  {'' if met else 'NOT MET '}"

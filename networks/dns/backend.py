@@ -12,6 +12,7 @@ answered false: "nothing". (https://doc.powerdns.com/authoritative/backends/remo
 
 import logging
 import random
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -19,7 +20,7 @@ import msgspec
 
 from networks.dns import names
 from networks.dns.names import Record
-from networks.dns.zones import Zones
+from networks.dns.zones import Facts, Zones
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,8 @@ class Backend:
 
     def __init__(self, zones: Zones, transfers_to: Iterable[str] = EVERYBODY) -> None:
         self.zones = zones
+        self._whole = threading.Lock()
+        """Held while zones change: an answer is of before or of after."""
         self.transfers_to = list(transfers_to)
         """Networks whose hosts may have whole zones (AXFR)."""
         self._numbers: dict[str, int] = {}
@@ -72,7 +75,19 @@ class Backend:
         }
 
     def answer(self, line: bytes) -> bytes:
-        """The line that answers a line."""
+        """The line that answers a line; from any thread."""
+        with self._whole:
+            return self._answer(line)
+
+    def follow(self, facts: Facts) -> set[str]:
+        """Be what the facts are now; the names that have other records than before."""
+        with self._whole:
+            changed = self.zones.follow(facts)
+            for name in (*changed, *self.zones.apexes):  # every SOA has another serial
+                self._ready.pop(name, None)
+        return changed
+
+    def _answer(self, line: bytes) -> bytes:
         try:
             question = _decoder.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -80,11 +95,6 @@ class Backend:
             return NOTHING
         method = self._methods.get(question.method)
         return method(question.parameters) if method else NOTHING
-
-    def forget(self, names: Iterable[str]) -> None:
-        """The records of these names changed; so did every SOA."""
-        for name in (*names, *self.zones.apexes):
-            self._ready.pop(name, None)
 
     def _lookup(self, asked: Parameters) -> bytes:
         name = asked.qname.lower()
@@ -130,13 +140,13 @@ class Backend:
 
     def _domain_info(self, asked: Parameters) -> bytes:
         apex = _with_dot(asked.name)
-        return _answer(self._domain(apex)) if apex in self.zones.apexes else NOTHING
+        return _line(self._domain(apex)) if apex in self.zones.apexes else NOTHING
 
     def _metadata(self, asked: Parameters) -> bytes:
-        return _answer(self._metadata_of(asked.name).get(asked.kind, []))
+        return _line(self._metadata_of(asked.name).get(asked.kind, []))
 
     def _all_metadata(self, asked: Parameters) -> bytes:
-        return _answer(self._metadata_of(asked.name))
+        return _line(self._metadata_of(asked.name))
 
     def _metadata_of(self, name: str) -> dict[str, list[str]]:
         ours = _with_dot(name) in self.zones.apexes
@@ -169,10 +179,10 @@ class Backend:
     @staticmethod
     def _result(rows: Iterable[Row]) -> bytes:
         found = list(rows)
-        return _answer(found) if found else NOTHING
+        return _line(found) if found else NOTHING
 
 
-def _answer(result: object) -> bytes:
+def _line(result: object) -> bytes:
     return _encode({"result": result}) + b"\n"
 
 

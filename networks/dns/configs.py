@@ -60,6 +60,7 @@ def pdns(socket: Path, control: Path, listen: Sequence[str], port: int) -> str:
             "disable-axfr": "no",
             "security-poll-suffix": "",
             "version-string": "anonymous",
+            "loglevel": 3,
         }
     )
 

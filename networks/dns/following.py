@@ -15,9 +15,10 @@ from typing import TypeVar
 
 from django.db import DatabaseError, InterfaceError, connection
 
-from networks.dns import changes, loaded
+from networks.dns import changes, names
 from networks.dns.backend import Backend
 from networks.dns.caches import Caches
+from networks.dns.loaded import Loader
 from networks.dns.zones import Facts
 from nodes.models import Cluster
 
@@ -60,8 +61,8 @@ class Rows:
 class Follower:
     """Keeps the backend's zones as the rows are; ``news`` is set when somebody told of a change."""
 
-    def __init__(self, backend: Backend, caches: Caches, name: str) -> None:
-        self._backend, self._caches, self._name = backend, caches, name
+    def __init__(self, backend: Backend, loader: Loader, caches: Caches, name: str) -> None:
+        self._backend, self._loader, self._caches, self._name = backend, loader, caches, name
         self.news = asyncio.Event()
         self._reader, self._writer = Rows("rows"), Rows("acknowledge")
         self._looked = time.monotonic()
@@ -93,7 +94,7 @@ class Follower:
             self.news.clear()
             self._looked = time.monotonic()
             apexes = self._backend.zones.apexes
-            if changed := self._take_in(await self._reader.call(loaded.facts)):
+            if changed := self._take_in(await self._reader.call(self._loader.facts)):
                 await self._caches.forget(changed)
                 again = ONCE_MORE if apexes == self._backend.zones.apexes else NEW_ZONES
                 tasks.create_task(self._forget_again(changed, again))
@@ -103,17 +104,17 @@ class Follower:
     def _take_in(self, facts: Facts) -> set[str]:
         """The names that changed, with the apexes of their zones, whose serial is another one now."""
         zones = self._backend.zones
-        changed = zones.follow(facts)
-        self._backend.forget(changed)
-        for fault in facts.faults if changed else ():
+        new = facts.holders - zones.facts.holders
+        changed = self._backend.follow(facts)
+        for fault in (fault for holder in new for fault in names.faults(holder, facts.cluster)):
             log.warning("not served: %s", fault)
         return changed | {apex for name in changed if (apex := zones.zone_of(name))}
 
-    async def _forget_again(self, names: set[str], moments: Iterable[float]) -> None:
+    async def _forget_again(self, stale: set[str], moments: Iterable[float]) -> None:
         begun = time.monotonic()
         for moment in moments:
             await asyncio.sleep(begun + moment - time.monotonic())
-            await self._caches.forget(names)
+            await self._caches.forget(stale)
 
     async def _announce(self, serial: int) -> None:
         """Names that changed while the serial stays what it was: somebody wrote rows and did not tell. A

@@ -1,5 +1,9 @@
 """Rows -> Facts: what the zones are made of. A fixed number of queries."""
 
+import json
+from typing import Any
+
+from django.db import connection
 from django.db.models import QuerySet
 from netaddr import IPNetwork
 
@@ -7,8 +11,11 @@ from networks import expose
 from networks.dns import changes, reverse
 from networks.dns.names import Holder
 from networks.dns.zones import Facts
+from networks.fields import unpacked
 from networks.models import Address, Network, Segment, State, Type
 from nodes.models import Cluster
+
+Row = tuple[Any, ...]
 
 COLUMNS = (
     "allocation__service",
@@ -23,16 +30,38 @@ COLUMNS = (
 
 
 def facts() -> Facts:
-    """The serial is read first: what is changed meanwhile is seen again under a newer one."""
-    serial = changes.serial()
-    cluster = Cluster.current()
-    return Facts(
-        cluster=cluster.name,
-        servers=tuple(cluster.dns),
-        reverse=tuple(reverse.apexes(_ranges())),
-        holders=frozenset(_holder(*row) for row in served().values_list(*COLUMNS)),
-        serial=serial,
-    )
+    """Once; who looks again and again keeps a ``Loader``."""
+    return Loader().facts()
+
+
+class Loader:
+    """Looks that cost what changed since the one before: what the database says of an address is compared
+    as it comes, and only what is new is taken apart."""
+
+    def __init__(self) -> None:
+        self._holders: dict[Row, Holder] = {}
+
+    def facts(self) -> Facts:
+        """The serial is read first: what is changed meanwhile is seen again under a newer one."""
+        serial = changes.serial()
+        cluster = Cluster.current()
+        known = self._holders
+        self._holders = {row: known.get(row) or _holder(*row) for row in _rows()}
+        return Facts(
+            cluster=cluster.name,
+            servers=tuple(cluster.dns),
+            reverse=tuple(reverse.apexes(_ranges())),
+            holders=frozenset(self._holders.values()),
+            serial=serial,
+        )
+
+
+def _rows() -> list[Row]:
+    """As the database has them: an address as 16 bytes, the ports as JSON."""
+    with connection.cursor() as cursor:
+        cursor.execute(*served().values_list(*COLUMNS).query.sql_with_params())
+        found: list[Row] = cursor.fetchall()
+        return found
 
 
 def served() -> "QuerySet[Address]":
@@ -46,21 +75,13 @@ def _holder(
     resource: str,
     node: str,
     weight: int,
-    address: object,
+    address: bytes,
     hostname: str,
     suffix: str,
-    ports: list[str],
+    ports: str,
 ) -> Holder:
-    return Holder(
-        service,
-        resource,
-        node,
-        weight,
-        str(address),
-        hostname,
-        suffix,
-        expose.parse_all(ports) if ports else (),
-    )
+    exposed = expose.parse_all(json.loads(ports))
+    return Holder(service, resource, node, weight, str(unpacked(address)), hostname, suffix, exposed)
 
 
 def _ranges() -> set[IPNetwork]:

@@ -3,18 +3,23 @@
 import asyncio
 import logging
 import signal
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from networks.dns import hearing, loaded
+from networks.dns import hearing
 from networks.dns.backend import EVERYBODY, Backend
 from networks.dns.caches import Caches, Program
 from networks.dns.following import Follower
-from networks.dns.listening import Connection, Place, bound
+from networks.dns.listening import Listener, Place, bound
+from networks.dns.loaded import Loader
 from networks.dns.zones import Zones
 
 log = logging.getLogger(__name__)
+
+SWITCH = 0.0005
+"""Seconds after which the thread that reads rows lets an answer pass; Python's 0.005 is many answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +36,16 @@ class Settings:
 def serve(settings: Settings) -> None:
     """Until SIGTERM or SIGINT. Raises Problem when the socket cannot be made, Django's DatabaseError
     when the rows cannot be read at the start."""
-    backend = Backend(Zones(loaded.facts()), settings.transfers_to)
-    asyncio.run(_serve(backend, settings))
+    sys.setswitchinterval(SWITCH)
+    loader = Loader()
+    backend = Backend(Zones(loader.facts()), settings.transfers_to)
+    asyncio.run(_serve(backend, loader, settings))
 
 
-async def _serve(backend: Backend, settings: Settings) -> None:
+async def _serve(backend: Backend, loader: Loader, settings: Settings) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_unix_server(partial(Connection, backend.answer), sock=bound(settings.place))
-    follower = Follower(backend, Caches(settings.programs), settings.name)
+    Listener(bound(settings.place), backend.answer).start()
+    follower = Follower(backend, loader, Caches(settings.programs), settings.name)
     hearing.begin(partial(loop.call_soon_threadsafe, follower.news.set))
     following = asyncio.create_task(follower.run())
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -48,5 +55,4 @@ async def _serve(backend: Backend, settings: Settings) -> None:
         with suppress(asyncio.CancelledError):
             await following
     finally:
-        server.close()
         settings.place.path.unlink(missing_ok=True)

@@ -116,7 +116,6 @@ def test_the_process_that_was_killed_serves_what_changed_meanwhile(
     answered(server, "web.root.svc.c1", ["10.11.0.7"])
     server.backend.kill()
     moved(held, "10.11.0.8")
-    assert server.ask("web.root.svc.c1") == ["10.11.0.7"]  # of PowerDNS' cache
     server.start_backend()
     assert answered(server, "web.root.svc.c1", ["10.11.0.8"]) < 5
 
