@@ -47,6 +47,7 @@ def main(rounds: int) -> None:
     with tempfile.TemporaryDirectory(prefix="netadmin-bench-") as name, ExitStack() as ends:
         directory = Path(name)
         scene = ends.enter_context(_scene(directory))
+        table.head("names")
         took = [scene.appears(number) for number in range(TRIALS)]
         table.row(SERVICES, "visible", [(seconds, 0.0) for seconds in took], BOUNDS["visible"])
         table.row(SERVICES, "worst", [(max(took), 0.0)], BOUNDS["worst"])
