@@ -19,9 +19,10 @@ from workers.control import Control, ControlError
 from workers.document import Document
 from workers.explaining.answer import explain
 from workers.kernel.door import Kernel
+from workers.leaks.answer import leases
 from workers.question import Answer, Question, Questions
 
-KINDS: dict[str, Callable[[Any, Ground], Any]] = {"plan": planning.plan, "explain": explain}
+KINDS: dict[str, Callable[[Any, Ground], Any]] = {"plan": planning.plan, "explain": explain, "leases": leases}
 """What answers a question's body, by its kind; returns a dataclass of ``question.CONTENTS``."""
 
 log = logging.getLogger("netadmin.answers")

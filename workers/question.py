@@ -1,4 +1,5 @@
-"""Questions: what a node is asked, and what it answers. Nothing is changed by them.
+"""Questions: what a node is asked, and what it answers. Nothing is changed by them, but that ``leases``
+may ask to free those of containers that are gone.
 
     any answer to GET nodes/NAME/desired/      Netadmin-Questions: how many wait
     GET  nodes/NAME/questions/                 {"format": 1, "shared": {digest: part},
@@ -15,6 +16,7 @@ from typing import Any
 
 from workers import wire
 from workers.explained import Explained
+from workers.leaked import Leaked
 from workers.planned import Planned
 
 FORMAT = 1
@@ -22,7 +24,7 @@ HEADER = "Netadmin-Questions"
 MAX_BYTES = 4 * 1024 * 1024
 """Of an answer."""
 STATES = ("answered", "failed")
-CONTENTS: dict[str, type] = {"plan": Planned, "explain": Explained}
+CONTENTS: dict[str, type] = {"plan": Planned, "explain": Explained, "leases": Leaked}
 """The dataclass of an answer's content, by the kind of its question."""
 
 

@@ -16,11 +16,12 @@ from lab.waiting import until
 from tests import hostlocal
 from tests.documents import document, routed
 from tests.kernel.node import Node, a_node
+from workers.asked import Ground
 from workers.cni.reserving import Reserving
 from workers.cni.store import Store
 from workers.document import Document
 from workers.holdings import Reservation
-from workers.leaks import proof, sight
+from workers.leaks import answer, proof, sight
 from workers.leaks.finder import Finder
 from workers.leaks.sight import Hidden
 
@@ -295,3 +296,18 @@ def test_a_full_range_of_dead_leases_has_room_again(runtime: Runtime) -> None:
     finder.turn()
     assert hostlocal.add(runtime.store, "new", "10.11.0.0/27", NAME)
     assert held(runtime) == ["new"]
+
+
+def test_who_asks_frees_at_once_what_would_be_freed(runtime: Runtime) -> None:
+    """Without the grace time, and on the same proof; attachments of services are not spoken of."""
+    hostlocal.add(runtime.store, "f" * 32, "10.11.0.0/22", NAME)
+    with runtime.container("alive"):
+        with runtime.container("dead"):
+            pass
+        ground = Ground(runtime.node.settings, runtime.node.kernel, runtime.wanted, {})
+        would = answer.leases({"release": False, "ours": ["f" * 32]}, ground)
+        assert [(one.container, one.network, one.freed) for one in would.leases] == [("dead", NAME, False)]
+        assert (would.looked, held(runtime)) == (2, ["f" * 32, "alive", "dead"])
+        did = answer.leases({"release": True, "ours": ["f" * 32]}, ground)
+        assert [(one.container, one.freed) for one in did.leases] == [("dead", True)]
+        assert held(runtime) == ["f" * 32, "alive"]

@@ -82,8 +82,7 @@ class Finder(threading.Thread):
 
     def turn(self) -> None:
         """One look, and what follows from it."""
-        entries = self._of_others()
-        dead = self._dead(entries) if entries else []
+        _, dead = self.look()
         now = time.monotonic()
         before = self._suspects
         self._suspects = {
@@ -98,6 +97,11 @@ class Finder(threading.Thread):
         for entry in self.free(ripe):
             del self._suspects[entry]
         self._tell()
+
+    def look(self) -> tuple[int, list[Entry]]:
+        """How many leases were looked at, and whose containers are gone as far as this look says."""
+        entries = self._of_others()
+        return len(entries), self._dead(entries) if entries else []
 
     def free(self, entries: Iterable[Entry]) -> list[Entry]:
         """Free leases that were seen dead; those that were. Each is read and looked for again under the

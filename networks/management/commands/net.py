@@ -34,6 +34,7 @@ from networks.convergence import NetworkState
 from networks.foreign import ForeignNetwork
 from networks.lookups import the_network
 from networks.management import explained, plantext
+from networks.management.ip import IpVerbs
 from networks.management.tree import Branch, draw
 from networks.models import Address, Network
 from networks.representation import represent
@@ -116,6 +117,8 @@ class Command(Verbs):
             help="Seconds for the answers. Default %(default)g.",
         )
         _add_format(explain, "table")
+        ip = verb("ip", None, "Addresses: who holds which, keeping some, and those whose holder is gone.")
+        IpVerbs(self).add(ip)
         setup = verb("setup", self.setup, "Make the nodes look now, in place of at the next look.")
         _add_name(setup)
 
