@@ -44,7 +44,7 @@ from workers.kernel.door import Kernel
 from workers.kernel.netlink import Message
 from workers.leaks.finder import Finder
 from workers.objects import conf_directory
-from workers.observe import observe
+from workers.observe import Observed, observe
 from workers.probing.prober import Prober
 from workers.reconcile import Outcome, reconcile
 from workers.report import Finding, Report
@@ -93,8 +93,8 @@ class Agent(threading.Thread):
         self._applied = self._confirm.confirmed
         """The version of which a difference is drift: applied before, here or by an earlier process."""
         self._left: set[Hashable] = set()
-        self._wanted: repair.Wanted = ()
-        """The routes of the document in force."""
+        self._seen: Observed | None = None
+        """By the last run."""
         self._repaired: list[Change] = []
         """Since the last run, which confirms and reports it."""
         self._last: Report | None = None
@@ -186,13 +186,14 @@ class Agent(threading.Thread):
     def _repair(self, kernel: Kernel, messages: list[Message]) -> None:
         """Put back at once what somebody deleted, unless that is a fight (``damping``)."""
         if not self._damping.pause:
-            wanted, protocol = self._wanted, self._settings.protocol
+            wanted = self._seen.desired.many if self._seen else ()
+            protocol = self._settings.protocol
             self._repaired += repair.repair(messages, self._watch.flood, wanted, protocol, kernel)
 
     def _with_repairs(self, outcome: Outcome) -> Outcome:
         """What was put back since the last run is a part of this one."""
         repaired, self._repaired = self._repaired, []
-        self._wanted = outcome.observed.desired.many
+        self._seen = outcome.observed
         return replace(outcome, changes=(*repaired, *outcome.changes)) if repaired else outcome
 
     def _in_force(self) -> Desired:
@@ -204,7 +205,13 @@ class Agent(threading.Thread):
         on_trial = partial(self._confirm.before, document)
         try:
             outcome = reconcile(
-                document, self._settings, kernel, self._watch.forget, on_trial, self._watch.linger
+                document,
+                self._settings,
+                kernel,
+                self._watch.forget,
+                on_trial,
+                self._watch.linger,
+                self._seen,
             )
         except Exception:
             self._confirm.interrupted()

@@ -8,6 +8,7 @@ to the node: one device serves all its networks.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import filterfalse
 
 from workers import surroundings
 from workers.changes import Objects, Owned
@@ -17,7 +18,7 @@ from workers.config import Settings
 from workers.document import DesiredNetwork, Document
 from workers.host import DEFAULT_MTU, Host, Link, first_address
 from workers.kernel import addresses, firewall, forwarding, links, routes, sysctls, tunnels
-from workers.kernel.routes import NOWHERE, Reach, Routes
+from workers.kernel.routes import NOWHERE, Reach, Route, Routes
 from workers.kernel.tunnels import Way
 from workers.report import Finding
 
@@ -63,6 +64,24 @@ def wanted(document: Document, host: Host, settings: Settings) -> tuple[Objects,
     routers, unwell = weave.wanted(document, host)
     objects += routers
     return Objects(objects, *many), [*findings, *unwell, *_same_names([*built, *plain, *others], host)]
+
+
+def news(document: Document, before: Objects, host: Host, settings: Settings) -> list[Route]:
+    """Routes that ``document`` asks for and that were not wanted ``before``, on a host that is as it was.
+
+    Only those that need nothing else to be built first: a network that is new waits for its bridge,
+    and a route through a tunnel until the tunnel is guarded.
+    """
+    built = {one.network for one in before.few.values()}
+    there = [network for network in document.networks if network.name in built]
+    wanted = [_reach(network, document, settings, host).routes for network in there]
+    changed = [routes for routes in wanted if not any(routes is known for known in before.many)]
+    return [
+        route
+        for routes in changed
+        for key in filterfalse(before.by_key.__contains__, routes)
+        if (route := routes[key]).via and not (route.encap or route.onlink)
+    ]
 
 
 def conf_directory(document: Document | None, settings: Settings) -> str:

@@ -6,6 +6,10 @@ A plan is made of what was seen, and an apply changes what is seen (a bridge tha
 gives its routes a device), so the line is walked again until nothing is left to do or a
 round leaves the same things undone. The last look is also what the report tells.
 
+What a new document adds to the last one is known before anybody looks, so plain routes to new peers go
+first: among thousands that is a fifth of the time. They are added exclusively, and the look that follows
+judges them like all others.
+
 Routes move into a new tunnel, and a tunnel that they left goes, only after a short wait: the
 peers do the same, and whoever is last must not lose a packet.
 """
@@ -16,10 +20,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from workers.apply import apply
-from workers.changes import Change, Plan
+from workers.changes import Change, Plan, Verb
 from workers.config import Settings
 from workers.document import Document
 from workers.kernel.door import Kernel
+from workers.objects import news
 from workers.observe import Observed, observe
 from workers.plan import plan, stages
 from workers.report import Finding
@@ -45,7 +50,7 @@ class Outcome:
     observed: Observed
     """After the last change."""
     milliseconds: float
-    """From the start of the look to the end of the apply."""
+    """From the start to the end of the apply; without changes, to the end of the look."""
 
 
 def look(document: Document, settings: Settings, kernel: Kernel) -> tuple[Observed, Plan]:
@@ -62,20 +67,28 @@ def reconcile(
     before_look: Callable[[], None] = lambda: None,
     before_apply: Callable[[Plan], None] = lambda todo: None,
     settle: Callable[[float], None] = time.sleep,
+    last: Observed | None = None,
 ) -> Outcome:
     """Make the node what the document says.
 
     ``before_look`` is called when a look begins: of what happened earlier, nothing needs
     another run. ``before_apply`` is called with each plan that is about to be carried out, ``settle``
-    with the seconds that the peers get before routes move into a new tunnel.
+    with the seconds that the peers get before routes move into a new tunnel. ``last`` is what the run before
+    this one saw.
     Raises what the kernel's doors raise when they cannot look at all.
     """
     start = time.monotonic()
+    early = _early(document, settings, last)
+    if early:
+        before_apply(early)
+        apply(early, kernel)
+    end = time.monotonic()
     before_look()
     observed, todo = look(document, settings, kernel)
-    done: list[Change] = []
+    ours = observed.ours.by_key
+    done = [change for change in early.changes if ours.get(change.object.key) == change.object]
     refused: list[Finding] = []
-    end = time.monotonic()
+    end = end if done else time.monotonic()
     for _ in range(ROUNDS):
         if not todo:
             break
@@ -96,6 +109,12 @@ def reconcile(
         observed=observed,
         milliseconds=round((end - start) * 1000, 3),
     )
+
+
+def _early(document: Document, settings: Settings, last: Observed | None) -> Plan:
+    """What can be added without a look."""
+    routes = news(document, last.desired, last.host, settings) if last else []
+    return Plan(tuple(Change(Verb.ADD, route) for route in routes))
 
 
 def _carry_out(todo: Plan, kernel: Kernel, settle: Callable[[float], None]) -> list[Finding]:
