@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.namespaces import Namespace
+from lab.syscalls import detach
 from tests.documents import settings
 from workers.apply import apply
 from workers.changes import Plan
@@ -124,8 +125,12 @@ def a_node(directory: Path, **values: Any) -> Iterator[Node]:
     """The calling thread is inside until the end of the block."""
     with Namespace("n1") as namespace:
         namespace.run(["ip", "-batch", "-"], stdin=UNDERLAY)
-        with namespace.entered(), Kernel() as kernel:
-            yield Node(namespace, settings(directory, **values), kernel)
+        made = settings(directory, **values)
+        try:
+            with namespace.entered(), Kernel() as kernel:
+                yield Node(namespace, made, kernel)
+        finally:
+            detach(str(made.netns_dir))
 
 
 def _without_local(text: str) -> list[str]:

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from lab.namespaces import Namespace
+from lab.syscalls import detach
 from lab.waiting import until
 from tests.worker import documents
 from tests.worker.broker import Broker
@@ -135,6 +136,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
     with Namespace("n1") as namespace:
         namespace.run(["ip", "-batch", "-"], stdin=UNDERLAY)
         yield Node(namespace, tmp_path)
+    detach(str(tmp_path / "netns"))
 
 
 @pytest.fixture
