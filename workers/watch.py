@@ -65,6 +65,7 @@ class Watch:
         """``groups`` of rtnetlink to listen to."""
         self._reasons: set[str] = set()
         self._lock = threading.Lock()
+        self._closed = False
         self._awake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._kernel = netlink.listen(netlink.NETLINK_ROUTE, groups)
         self._firewall = netlink.listen(netlink.NETLINK_NETFILTER, (NFT_GROUP,))
@@ -92,13 +93,16 @@ class Watch:
         self._kernel.close()
         self._firewall.close()
         os.close(self._files)
-        os.close(self._awake)
+        with self._lock:
+            os.close(self._awake)
+            self._closed = True
 
     def wake(self, *reasons: str) -> None:
-        """Let ``wait`` return with these reasons, now or when it is called next."""
+        """Let ``wait`` return with these reasons, now or when it is called next; none does behind the end."""
         with self._lock:
-            self._reasons.update(reasons)
-            os.eventfd_write(self._awake, 1)
+            if not self._closed:
+                self._reasons.update(reasons)
+                os.eventfd_write(self._awake, 1)
 
     def follow(self, directories: Mapping[Path, str]) -> None:
         """Report changes in these directories, each under its reason. One that is not there is skipped.

@@ -202,3 +202,10 @@ def test_in_a_pause_only_other_threads_are_heard(quiet: Namespace, calm: Watch) 
     calm.wake("stop")
     assert calm.pause(SOON) == {"stop"}
     assert calm.wait(SOON) == {"kernel"}
+
+
+def test_who_wakes_it_behind_its_end_is_not_heard(quiet: Namespace) -> None:
+    """The descriptor may be another one's by then."""
+    with quiet.entered(), Watch() as watch:
+        pass
+    watch.wake("late")
