@@ -18,6 +18,7 @@ NEEDED = {
     ("get", "/api/v1/allocations/{id}/"): VIEWER,
     ("patch", "/api/v1/allocations/{id}/"): OPERATOR,
     ("delete", "/api/v1/allocations/{id}/"): OPERATOR,
+    ("get", "/api/v1/dns/records/"): VIEWER,
     ("get", "/api/v1/foreign-networks/"): VIEWER,
     ("get", "/api/v1/cluster/"): VIEWER,
     ("patch", "/api/v1/cluster/"): ADMIN,
