@@ -3,6 +3,7 @@
 import ipaddress
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from workers.holdings import Attachment
@@ -66,7 +67,7 @@ class Entry:
     @property
     def bridge(self) -> str:
         """The bridge that the interface is a port of; empty when it is not known."""
-        return bridge(json.loads(self.conf))
+        return bridge(_parsed(self.conf))
 
     @property
     def _interfaces(self) -> list[dict[str, Any]]:
@@ -74,7 +75,14 @@ class Entry:
 
     @property
     def _result(self) -> dict[str, Any]:
-        return json.loads(self.result) if self.result else {}
+        return _parsed(self.result) if self.result else {}
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> dict[str, Any]:
+    """To be read only. An attachment is looked at again and again, and seldom changes."""
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def bridge(body: dict[str, Any]) -> str:
