@@ -1,11 +1,19 @@
 """Wake-ups: a Celery task that tells a node "look again", "you are asked", or "hold something else".
 Carries no state, waits for nobody."""
 
+import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
+
+from django.db import transaction
 
 from netadmin import broker
 
+TOGETHER = 0.05
+"""Seconds between two messages of other holdings."""
+_holders: set[str] = set()
+"""Nodes that are still to be told of other holdings; one operation at a time is atomic."""
 EXPIRES = 60.0
 """Seconds after which a wake-up is stale: the timer has looked by then."""
 
@@ -23,9 +31,21 @@ def question_on_commit(nodes: Iterable[str]) -> None:
 
 
 def holdings_on_commit(nodes: Iterable[str]) -> None:
-    """Tell these nodes that they must hold something else, once it is committed."""
-    if names := tuple(sorted(set(nodes))):
-        broker.on_commit(tell_of_holdings, names)
+    """Tell these nodes that they must hold something else, once it is committed. What is committed in
+    quick succession is told together: a message costs as much as the transaction."""
+    if names := set(nodes):
+        transaction.on_commit(partial(_holders.update, names), robust=True)
+        broker.on_commit(tell_holders)
+
+
+def tell_holders() -> None:
+    """Tell all that wait for it; then nobody for a moment."""
+    names = []
+    while _holders:
+        names.append(_holders.pop())
+    if names:
+        tell_of_holdings(sorted(names))
+        time.sleep(TOGETHER)
 
 
 def wake_up(names: Sequence[str]) -> None:
