@@ -321,3 +321,34 @@ def closing(call: Callable[[], Any]) -> Any:
         return call()
     finally:
         connection.close()
+
+
+def test_an_address_is_kept_for_one_however_many_ask(ada: Client) -> None:
+    """Any, many, and by name, while a node reports leases of the same part and others give back. Fewer
+    clients than the pool has connections: each keeps one to its end.
+    """
+    reporting = of_node(factories.the_nodes()[0])
+    factories.a_network()
+    free = f"{NETWORKS}backend1/available-ips/"
+
+    def keep(number: int) -> list[str]:
+        rows = [ada.post(free, {}).json() for _ in range(4)]
+        rows += ada.post(free, {"count": 20}).json()
+        kept = ada.post(free, {"node": "n1"}).json()
+        assert ada.post(f"{NETWORKS}backend1/release-ips/", {"ids": [kept["id"]]}).status_code == 204
+        named = ada.post(free, {"address": f"10.11.2.{number % 3}"})
+        assert named.status_code in (201, 409)
+        rows += [named.json()] if named.status_code == 201 else []
+        return [row["addresses"][0] for row in rows]
+
+    def report(_: int) -> list[str]:
+        for turn in range(2, 8):
+            lease = factories.a_lease(address=f"10.11.3.{256 - turn}", container=f"c{turn}")
+            assert send(reporting, factories.a_report(leases=(lease,))) == 204
+        return []
+
+    answers = at_once(*(partial(keep, number) for number in range(6)), partial(report, 0))
+    kept = [address for answer in answers for address in answer]
+    assert len(kept) == len(set(kept)) == 6 * 24 + 3
+    held = Address.objects.filter(allocation__state="reserved")
+    assert {str(row.address) for row in held} == set(kept)
