@@ -15,7 +15,7 @@ from workers.holdings import Port
 
 AUTHORITATIVE = "127.0.0.1:5300"
 """Where PowerDNS answers beside the recursor."""
-CACHED = 20
+CACHED = 5
 """Seconds for which PowerDNS keeps what it was not told to forget: less than any client keeps it."""
 NEW_ZONE = 1
 """Seconds after which PowerDNS looks for new zones; nothing can tell it of one."""

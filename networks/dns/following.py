@@ -75,6 +75,7 @@ class Follower:
         """For ever."""
         await self._caches.forget_all()
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._begin_again())
             while True:
                 try:
                     await self._turn(tasks)
@@ -109,6 +110,12 @@ class Follower:
         for fault in (fault for holder in new for fault in names.faults(holder, facts.cluster)):
             log.warning("not served: %s", fault)
         return changed | {apex for name in changed if (apex := zones.zone_of(name))}
+
+    async def _begin_again(self) -> None:
+        """PowerDNS may still have put in what it had from the process before us."""
+        for _ in NEW_ZONES:
+            await asyncio.sleep(LOOK)
+            await self._caches.forget_all()
 
     async def _forget_again(self, stale: set[str], moments: Iterable[float]) -> None:
         begun = time.monotonic()
