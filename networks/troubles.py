@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Q
+from netaddr import IPAddress
 
+from networks import holders
 from networks.convergence import NodeState
 from networks.fullness import Fullness
 from networks.models import Allocation, Learnt, State
@@ -73,12 +75,19 @@ def of_parts(parts: Iterable[Fullness]) -> list[Trouble]:
             part.node,
             part.network.name,
             f"{part.leases} of the {part.room} addresses of {part.cidr} are leased"
-            + (", it is full" if part.full else ""),
+            + (f", it is full: {_who_has(part)}" if part.full else ""),
             "Stop containers there, or give the network larger segments",
         )
         for part in parts
         if part.nearly_full
     ]
+
+
+def _who_has(part: Fullness) -> str:
+    """The holders of a full part: some by name."""
+    inside = IPAddress(part.cidr.first, part.cidr.version), IPAddress(part.cidr.last, part.cidr.version)
+    rows = part.network.addresses.filter(allocation__node=part.node, address__range=inside)
+    return holders.some(rows, rows.count())
 
 
 def of_services(network: str | None = None, node: Node | None = None) -> list[Trouble]:

@@ -148,7 +148,8 @@ def test_it_names_a_node_that_is_not_heard_of(run: Run, nodes: list[Node]) -> No
 def test_it_names_a_segment_in_which_there_is_no_room(run: Run, nodes: list[Node]) -> None:
     factories.a_network(ips_per_node=4)
     factories.reported("n1", leases=(factories.a_lease(address="10.11.0.2"),))
-    problem = "n1  backend1  1 of the 1 addresses of 10.11.0.0/30 are leased, it is full."
+    problem = "n1  backend1  1 of the 1 addresses of 10.11.0.0/30 are leased, it is full: "
+    problem += "10.11.0.2 (c1 on n1)."
     assert run("net status")[-1].startswith(problem)
     assert run("net status --name backend1")[-1].startswith(problem)
     assert "problems" not in run("net status --name default")
