@@ -25,10 +25,14 @@ _GROUPS = {"link": 1, "ipv4 address": 5, "ipv4 route": 7}
 """Multicast groups of rtnetlink(7) that tell of what a worker changes, and of little else."""
 
 
+ANY_SCOPE = 255
+"""RT_SCOPE_NOWHERE, as ``ip route del`` sends it: with any other, only a route of that scope is meant."""
+
+
 def delete_route(node: Node, destination: str) -> None:
     """As another daemon on the node would: through a netlink library that is not ours."""
     with node.namespace.entered(), IPRoute() as netlink:
-        netlink.route("del", dst=destination)
+        netlink.route("del", dst=destination, scope=ANY_SCOPE)
 
 
 def delete_link(node: Node, name: str) -> None:
