@@ -13,13 +13,15 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
+from netaddr import IPAddress
 
 from netadmin.problems import Problem, StaleVersion
-from networks import conflist
+from networks import conflist, wishes
 from networks.declaration import OVERRIDES, Declaration, EveryNode
 from networks.declare import overrides_of
 from networks.models import Allocation, Network, Tunnel, TunnelMode, Type
 from networks.resources import Ask
+from networks.wishes import Wish
 from nodes.models import Cluster, Node
 from workers.document import PLACEHOLDERS
 
@@ -51,6 +53,13 @@ class Words(forms.CharField):
 
 class Names(forms.MultipleChoiceField):
     """Names to choose from; whether a name exists when it is saved is for the rules to say."""
+
+    def valid_value(self, value: Any) -> bool:
+        return True
+
+
+class Name(forms.ChoiceField):
+    """One of them."""
 
     def valid_value(self, value: Any) -> bool:
         return True
@@ -269,8 +278,8 @@ class NodeForm(VerbForm):
 class ServiceForm(VerbForm):
     service = _line("Service", "NAMESPACE/svc/NAME, or NAME of the namespace root.", "prod/svc/web")
     resource = _line("Resource", "Its id in the service's configuration.", "ip#0")
-    node = forms.ChoiceField(label="Node", required=False)
-    network = forms.ChoiceField(label="Network", required=False)
+    node = Name(label="Node", required=False)
+    network = Name(label="Network", required=False)
     netns = _line(
         "Container",
         "container#NAME, docker:NAME, podman:NAME, lxc:NAME, a process id, a path or the name of a "
@@ -312,6 +321,62 @@ class ServiceForm(VerbForm):
     def ask(self) -> Ask:
         data = self.cleaned_data
         return Ask(data["service"], data["resource"], data["node"], self.given())
+
+
+class ReserveForm(forms.Form):
+    """Addresses to be kept; which can be is for ``networks.reservations`` to say."""
+
+    addresses = Words(label="Addresses", help_text="These, with blanks between. Empty: any that are free.")
+    count = Number(label="How many", help_text="When none is named.", initial=1)
+    node = Name(label="Node", required=False, help_text="In whose part they lie.")
+    family = forms.TypedChoiceField(
+        label="Family",
+        required=False,
+        coerce=int,
+        empty_value=0,  # type: ignore[arg-type]
+        choices=[("", "IPv4 if the network has it"), (4, "IPv4"), (6, "IPv6")],
+    )
+    service = _line("For service", "The service gets them when it asks for them by name.", "prod/svc/web")
+    hostname = _line("Host name", placeholder="nas")
+    comment = _line("Comment", "What they are for.", "printers of the first floor")
+
+    def __init__(self, *args: Any, network: Network, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.label_suffix = ""
+        names = [(name, name) for name in network.scope().values_list("name", flat=True)]
+        any_node = [("", "any, in turn")] if network.is_segmented else []
+        self.fields["node"].choices = any_node + names  # type: ignore[attr-defined]
+        if len(network.cidrs) < 2:
+            del self.fields["family"]
+
+    def wishes(self) -> list[Wish]:
+        """One for each address that is named, else one for as many as are wanted."""
+        data = {
+            name: value for name, value in self.cleaned_data.items() if name not in ("addresses", "count")
+        }
+        named, count = self.cleaned_data["addresses"], self.cleaned_data["count"]
+        count = 1 if count is None else count
+        if not named:
+            return [Wish(count=count, **data)]
+        count = 1 if count == len(named) else count
+        return [Wish(address=address, count=count, **data) for address in named]
+
+    def clean_addresses(self) -> list[IPAddress]:
+        try:
+            return [wishes.address(text, "addresses") for text in self.cleaned_data["addresses"]]
+        except Problem as problem:
+            [fault] = problem.faults
+            raise ValidationError(f"{fault.value}: {fault.why}. {fault.remedy}") from None
+
+    def refuse(self, problem: Problem) -> None:
+        """Put every fault to its field: which of several wishes it is of, its value says."""
+        for fault in problem.faults:
+            field = fault.field.rpartition(".")[2].replace("address", "addresses")
+            value = f"{fault.value}: " if fault.value else ""
+            known = field in self.fields
+            self.add_error(
+                field if known else None, f"{value}{fault.why}. {fault.remedy}" if known else str(fault)
+            )
 
 
 class ClusterForm(VerbForm):

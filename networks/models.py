@@ -291,9 +291,11 @@ class Allocation(models.Model):
 
     @property
     def standing(self) -> str:
-        """One word: how it is with what a service asked for."""
+        """One word: how it is with what was asked for."""
         if self.state == State.ATTACHED:
             return "attached" if self.healthy else "broken"
+        if self.state == State.RESERVED:
+            return "reserved" if self.healthy else "declined"
         if self.state != State.REQUESTED:
             return str(self.state)
         return "failed" if not self.healthy else "waiting" if self.why else "requested"

@@ -78,6 +78,13 @@ def available(network: str, wish: Wish) -> list[Chosen]:
     return choice.chosen
 
 
+@transaction.atomic
+def look(network: str, wanted: Sequence[Wish]) -> list[Chosen]:
+    """What the wishes would get now, all or none; nothing is kept. Raises what ``reserve`` raises."""
+    wishes.judge(wanted)
+    return choose(_reservable(network), wanted).chosen
+
+
 def choose(network: Network, wanted: Sequence[Wish]) -> Choice:
     """Named addresses first, so that a wish for any does not take one of them."""
     choice = Choice(network)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from netaddr import IPAddress
+from netaddr import IPAddress, valid_ipv4, valid_ipv6
 
 from netadmin.problems import Fault, Problem
 from networks import rules
@@ -34,6 +34,13 @@ class Wish:
     def said(self) -> dict[str, str]:
         """The texts that were given."""
         return {name: text for name in TEXTS if (text := getattr(self, name))}
+
+
+def address(text: str, field: str = "address") -> IPAddress:
+    """As somebody writes it; raises Problem."""
+    if not (valid_ipv4(text) or valid_ipv6(text)):
+        raise Problem(Fault(field, text[:80], "is no IP address", "Give one like 10.11.4.9"))
+    return IPAddress(text)
 
 
 def judge(wishes: Sequence[Wish]) -> None:

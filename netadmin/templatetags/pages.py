@@ -43,6 +43,7 @@ GLYPHS = {
     "broken": "▲",
     "failed": "▲",
     "reserved": "□",
+    "declined": "▲",
     "lost": "?",
 }
 """Beside the word, so that colour is never the only sign."""

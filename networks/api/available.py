@@ -12,7 +12,6 @@ One object without ``count`` is answered with one allocation, anything else with
 from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
-from netaddr import AddrFormatError, IPAddress
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -112,7 +111,7 @@ class ReleaseView(APIView):
         if "ids" in given:
             reservations.release(given["ids"], network=name, by=by)
         else:
-            addresses = [_address("addresses", text) for text in given["addresses"]]
+            addresses = [wishes.address(text, "addresses") for text in given["addresses"]]
             reservations.release_addresses(name, addresses, node=given.get("node", ""), by=by)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -135,15 +134,8 @@ def _wishes(data: Any) -> tuple[list[Wish], bool]:
 def _wish(item: Any) -> Wish:
     given = WishSerializer(data=item).checked()
     if "address" in given:
-        given["address"] = _address("address", given["address"])
+        given["address"] = wishes.address(given["address"])
     return Wish(**given)
-
-
-def _address(field: str, text: str) -> IPAddress:
-    try:
-        return IPAddress(text)
-    except (AddrFormatError, ValueError) as error:
-        raise Problem(Fault(field, text, "is no IP address", "Give one like 10.11.4.9")) from error
 
 
 def _asked(request: Request) -> Wish:

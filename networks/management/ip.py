@@ -2,18 +2,16 @@
 
 import json
 import sys
-from argparse import ArgumentTypeError
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import QuerySet
-from netaddr import AddrFormatError, IPAddress
 from rest_framework.utils.encoders import JSONEncoder
 
 from netadmin.commandline import by, table
-from networks import leaks, reservations
+from networks import leaks, reservations, wishes
 from networks.leaks import Found
 from networks.lookups import the_network, the_node
 from networks.models import Address, State
@@ -50,7 +48,7 @@ class IpVerbs:
         check.set_defaults(run=self.check, names=check)
         reserve = verbs.add_parser("reserve", help="Keep addresses for what is not started through here.")
         reserve.add_argument("network")
-        reserve.add_argument("addresses", nargs="*", type=_address, metavar="ADDRESS", help="Default: any.")
+        reserve.add_argument("addresses", nargs="*", metavar="ADDRESS", help="Default: any.")
         reserve.add_argument("--count", type=int, default=1, help="How many, when none is named.")
         reserve.add_argument("--node", default="", metavar="N", help="In the part of this node.")
         reserve.add_argument("--family", type=int, default=0, choices=(4, 6))
@@ -59,7 +57,7 @@ class IpVerbs:
         reserve.set_defaults(run=self.reserve, names=reserve)
         release = verbs.add_parser("release", help="Give reservations back.")
         release.add_argument("network")
-        release.add_argument("addresses", nargs="+", type=_address, metavar="ADDRESS")
+        release.add_argument("addresses", nargs="+", metavar="ADDRESS")
         release.add_argument("--node", default="", metavar="N", help="Of a network that is not routed.")
         release.set_defaults(run=self.release, names=release)
 
@@ -93,27 +91,21 @@ class IpVerbs:
             sys.exit(NOBODY_KNOWS)
 
     def reserve(
-        self, network: str, addresses: list[IPAddress], count: int, node: str, family: int, **said: str
+        self, network: str, addresses: list[str], count: int, node: str, family: int, **said: str
     ) -> None:
         one = Wish(node=node, family=family, **said)  # type: ignore[arg-type]
-        wishes = [replace(one, address=address) for address in addresses] or [replace(one, count=count)]
-        for kept in reservations.reserve(network, wishes, by=by()):
+        named = [replace(one, address=wishes.address(text)) for text in addresses]
+        for kept in reservations.reserve(network, named or [replace(one, count=count)], by=by()):
             where = f" on {kept.chosen.node.name}" if kept.chosen.node else ""
             self._command.stdout.write(f"{kept.address}{where}")
 
-    def release(self, network: str, addresses: list[IPAddress], node: str) -> None:
-        reservations.release_addresses(network, addresses, node=node, by=by())
-        self._command.stdout.write(f"released {', '.join(map(str, addresses))}")
+    def release(self, network: str, addresses: list[str], node: str) -> None:
+        named = [wishes.address(text) for text in addresses]
+        reservations.release_addresses(network, named, node=node, by=by())
+        self._command.stdout.write(f"released {', '.join(map(str, named))}")
 
     def _write_json(self, value: Any) -> None:
         self._command.stdout.write(json.dumps(value, indent=2, cls=JSONEncoder))
-
-
-def _address(text: str) -> IPAddress:
-    try:
-        return IPAddress(text)
-    except (AddrFormatError, ValueError) as error:
-        raise ArgumentTypeError(f"{text} is no IP address; give one like 10.11.4.9") from error
 
 
 def _chosen(network: str | None, node: str | None, state: str | None) -> "QuerySet[Address]":

@@ -5,7 +5,7 @@ A network may be called anything: what is not about one network has no place bel
 
 from django.urls import path
 
-from networks.pages import declaration, explain, names, network, node, overview, plan, service
+from networks.pages import addresses, declaration, explain, names, network, node, overview, plan, service
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
@@ -17,6 +17,9 @@ urlpatterns = [
     path("new/network/", declaration.new, name="network-new"),
     path("networks/<str:name>/edit/", declaration.edit, name="network-edit"),
     path("networks/<str:name>/withdraw/", declaration.withdraw, name="network-withdraw"),
+    path("networks/<str:name>/addresses/", addresses.addresses, name="network-addresses"),
+    path("networks/<str:name>/reserve/", addresses.reserve, name="network-reserve"),
+    path("networks/<str:name>/release/", addresses.release, name="network-release"),
     path("plans/<int:number>/", plan.plan, name="plan"),
     path("live/plans/<int:number>/", plan.plan_live, name="plan-live"),
     path("explain/", explain.explain, name="explain"),

@@ -3,6 +3,8 @@
 import pytest
 from django.contrib.auth.models import User
 
+from networks import reservations
+from networks.wishes import Wish
 from tests import factories
 from tests.pages.conftest import Visit
 from workers.report import Finding, Interface
@@ -15,6 +17,11 @@ PAGES = (
     "/networks/backend1/?from=n1&to=n2",
     "/networks/backend1/edit/",
     "/networks/backend1/withdraw/",
+    "/networks/backend1/addresses/",
+    "/networks/backend1/reserve/",
+    "/networks/dual/reserve/",
+    "/networks/lo/reserve/",
+    "/networks/backend1/release/?id={reserved}",
     "/new/network/",
     "/nodes/",
     "/nodes/n1/",
@@ -77,13 +84,14 @@ def test_every_page_fits_and_is_named(visit: Visit, width: int, scheme: str) -> 
         ),
         files={"backend1.conflist": '{"name": "%s"}' % ("x" * 200)},
     )
+    [reserved] = reservations.reserve("backend1", [Wish(comment="unbreakable" * 20)], by="ada")
     factories.a_plan(risk="cuts the way to the control plane " * 9)
     page = visit("/login/", width=width, scheme=scheme)
     wrong = []
     for path in PAGES:
         if path == "/":
             page = visit(path, "ada", width=width, scheme=scheme)
-        page.goto(path)
+        page.goto(path.format(reserved=reserved.pk))
         assert page.locator("h1").is_visible(), path
         if page.evaluate("document.documentElement.scrollWidth") > width:
             wrong.append(f"{path} is wider than {width} pixels")

@@ -16,6 +16,7 @@ READ = (
     "/",
     "/networks/",
     "/networks/backend1/",
+    "/networks/backend1/addresses/",
     "/nodes/",
     "/nodes/n1/",
     "/events/",
@@ -28,7 +29,14 @@ READ = (
     "/live/nodes/n1/",
     "/live/events/",
 )
-OPERATE = ("/new/network/", "/networks/backend1/edit/", "/networks/backend1/withdraw/", "/nodes/n1/retry/")
+OPERATE = (
+    "/new/network/",
+    "/networks/backend1/edit/",
+    "/networks/backend1/withdraw/",
+    "/networks/backend1/reserve/",
+    "/networks/backend1/release/",
+    "/nodes/n1/retry/",
+)
 ADMINISTER = ("/new/node/", "/nodes/n1/edit/", "/nodes/n1/token/", "/nodes/n1/remove/")
 EVERY = READ + OPERATE + ADMINISTER
 FINDING = Finding("conflict", "backend1", "route 10.11.4.0/22", "is somebody else's", "Remove it")
