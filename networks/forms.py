@@ -78,6 +78,19 @@ class Number(forms.IntegerField):
             raise ValidationError(f"{value}: is not a whole number. Give one like 1024") from error
 
 
+class Seconds(forms.FloatField):
+    """A number of seconds, none unless given; its range is for the rules to say."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, widget=forms.TextInput(attrs={"inputmode": "decimal"}), **kwargs)
+
+    def to_python(self, value: Any) -> Any:
+        try:
+            return super().to_python(value) or 0.0
+        except ValidationError as error:
+            raise ValidationError(f"{value}: is no number of seconds. Give one like 2.5") from error
+
+
 def _line(label: str, help_text: str = "", placeholder: str = "") -> forms.CharField:
     attributes = {"autocomplete": "off", "spellcheck": "false", "placeholder": placeholder}
     return forms.CharField(
@@ -119,7 +132,10 @@ class VerbForm(forms.ModelForm):  # type: ignore[type-arg]
         """
         for fault in problem.faults:
             if fault.field in self.fields:
-                named = isinstance(self.fields[fault.field], forms.CharField | Number) and fault.value
+                named = (
+                    isinstance(self.fields[fault.field], forms.CharField | Name | Number | Seconds)
+                    and fault.value
+                )
                 value = f"{fault.value}: " if named else ""
                 self.add_error(fault.field, f"{value}{fault.why}. {fault.remedy}")
             else:
@@ -291,6 +307,7 @@ class ServiceForm(VerbForm):
     interface = _line("Interface", "In the container. Empty: eth12, or the next that is not taken.", "eth12")
     hostname = _line("Host name", "Its name in the DNS, below that of the service.")
     dns_name_suffix = _line("Suffix", _help(Allocation, "dns_name_suffix"))
+    wait_dns = Seconds(label="Wait for its names", help_text=_help(Allocation, "wait_dns"))
     comment = _line("Comment")
 
     class Meta:

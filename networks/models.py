@@ -279,6 +279,16 @@ class Allocation(models.Model):
         default=0, editable=False, help_text="Of the node's holdings, when it was changed last."
     )
 
+    STANDINGS = {
+        "failed": models.Q(state=State.REQUESTED, healthy=False),
+        "broken": models.Q(state=State.ATTACHED, healthy=False),
+        "waiting": models.Q(state=State.REQUESTED, healthy=True) & ~models.Q(why=""),
+        "requested": models.Q(state=State.REQUESTED, healthy=True, why=""),
+        "releasing": models.Q(state=State.RELEASING),
+        "attached": models.Q(state=State.ATTACHED, healthy=True),
+    }
+    """Of what services ask for, the worst first: the rows of which ``standing`` is that word."""
+
     class Meta:
         ordering = ["network", "id"]
         constraints = [

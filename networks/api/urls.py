@@ -15,7 +15,7 @@ from networks.api.networks import NetworkViewSet
 from networks.api.nodes import NodeViewSet
 from networks.api.operations import OperationViewSet
 from networks.api.probes import ProbesView
-from networks.api.services import ServicesView
+from networks.api.services import ServicesView, ServiceView
 from networks.api.worker import DesiredView, ReportView
 
 router = SimpleRouter()
@@ -28,6 +28,7 @@ urlpatterns = [
     path("cluster/", ClusterView.as_view()),
     path("dns/records/", RecordsView.as_view()),
     path("services/", ServicesView.as_view()),
+    path("services/<path:service>/", ServiceView.as_view()),
     path("foreign-networks/", ForeignNetworksView.as_view()),
     path("explain/", ExplainView.as_view()),
     re_path(rf"^nodes/(?P<name>{NAME})/desired/$", DesiredView.as_view()),

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
@@ -13,6 +13,7 @@ from netadmin.roles import OPERATOR
 from networks import allocations
 from networks.forms import GoingForm, ServiceForm
 from networks.models import Allocation
+from networks.services import asked_for
 from nodes.models import Event
 
 EVENTS = 20
@@ -30,13 +31,13 @@ def services_live(request: PageRequest) -> HttpResponse:
 
 @page()
 def service(request: PageRequest, number: int) -> HttpResponse:
-    row = get_object_or_404(_rows(), pk=number)
+    row = get_object_or_404(asked_for(), pk=number)
     return render(request, "services/page.html", _standing(row))
 
 
 @live
 def service_live(request: PageRequest, number: int) -> HttpResponse:
-    row = _rows().filter(pk=number).first()
+    row = asked_for().filter(pk=number).first()
     return render(request, "services/_page.html", _standing(row) if row else {"row": None})
 
 
@@ -58,7 +59,7 @@ def new(request: PageRequest) -> HttpResponse:
 
 @page(OPERATOR)
 def edit(request: PageRequest, number: int) -> HttpResponse:
-    row = get_object_or_404(_rows(), pk=number)
+    row = get_object_or_404(asked_for(), pk=number)
     form = ServiceForm(request.POST or None, instance=row)
     if request.method == "POST" and form.is_valid():
         by = request.user.get_username()
@@ -76,7 +77,7 @@ def edit(request: PageRequest, number: int) -> HttpResponse:
 
 @page(OPERATOR)
 def release(request: PageRequest, number: int) -> HttpResponse:
-    row = get_object_or_404(_rows(), pk=number)
+    row = get_object_or_404(asked_for(), pk=number)
     form = GoingForm(request.POST or None, initial={"version": row.version})
     problem = None
     if request.method == "POST" and form.is_valid():
@@ -92,23 +93,17 @@ def release(request: PageRequest, number: int) -> HttpResponse:
     return render(request, "services/release.html", {"row": row, "form": form, "problem": problem})
 
 
-def _rows() -> "QuerySet[Allocation]":
-    rows = Allocation.objects.exclude(resource="").select_related("network", "node")
-    rows = rows.defer("network__peers_body").prefetch_related("addresses", "host_ports")
-    return rows.order_by("service", "node__position", "resource")
-
-
 def _listed(request: PageRequest) -> dict[str, Any]:
     """All, or those of which one of the words says something: each must."""
     asked = request.GET.get("q", "").replace("\0", " ").strip()
-    rows = _rows()
+    rows = asked_for()
     for word in asked.split():
         rows = rows.filter(
-            Q(service__icontains=word)
+            Allocation.STANDINGS.get(word.lower(), Q(pk=None))
+            | Q(service__icontains=word)
             | Q(resource__iexact=word)
             | Q(node__name__iexact=word)
             | Q(network__name__icontains=word)
-            | Q(state__istartswith=word)
             | Q(netns__icontains=word)
         )
     return {"services": part_of(request, rows), "asked": asked}

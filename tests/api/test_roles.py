@@ -51,7 +51,9 @@ NEEDED = {
     ("post", "/api/v1/nodes/{name}/questions/{question}/"): NODE,
     ("get", "/api/v1/nodes/{name}/report/"): VIEWER,
     ("post", "/api/v1/nodes/{name}/report/"): NODE,
+    ("get", "/api/v1/services/"): VIEWER,
     ("post", "/api/v1/services/"): OPERATOR,
+    ("get", "/api/v1/services/{service}/"): VIEWER,
     ("get", "/api/v1/operations/"): VIEWER,
     ("get", "/api/v1/operations/{id}/"): VIEWER,
     ("get", "/api/v1/operations/{id}/nodes/"): VIEWER,
@@ -74,7 +76,7 @@ HOLDS = {
 
 def ask(client: Client, method: str, path: str) -> int:
     name = "n1" if "nodes" in path else "backend1"
-    url = path.format(name=name, question=1, id=1)
+    url = path.format(name=name, question=1, id=1, service="prod/svc/web")
     response = client.generic(method.upper(), url, "{}", content_type="application/json")
     if response.status_code >= 400:
         assert response["Content-Type"] == "application/problem+json"

@@ -51,6 +51,15 @@ def test_it_applies_a_file_and_lists_what_there_is(run: Run, network: Network, f
     )
 
 
+def test_it_lists_what_a_filter_leaves(run: Run, refusal: Refusal, network: Network, file: Path) -> None:
+    run(f"service apply {file} --node n1")
+    assert len(run("service ls --network backend1 --standing requested")) == 2
+    assert run("service ls --standing attached") == []
+    assert "Did you mean backend1?" in refusal("service ls --network backend")
+    assert "Known: n1, n2, n3, n4" in refusal("service ls --node m7")
+    assert "Known: n1, n2, n3, n4" in refusal("service release web --node m7")
+
+
 def test_it_says_when_the_node_is_late(refusal: Refusal, network: Network, file: Path) -> None:
     said = refusal(f"service apply {file} --node n1 --service prod/svc/web --wait 0.1")
     assert said == "not all of prod/svc/web is attached after 0.1 s"

@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
+from networks.allocations import describe
 from networks.models import Allocation, Network
 from nodes.models import Node
 from tests import factories
@@ -67,6 +68,42 @@ def test_a_refusal_is_shown_at_its_field(visit: Visit, network: Network) -> None
     assert not Allocation.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("field", "text", "why"),
+    [
+        ("node", "n9", "n9: is no node of the cluster. Known: n1, n2, n3, n4"),
+        ("network", "backend", "backend: is not declared. Did you mean backend1?"),
+        ("wait_dns", "soon", "soon: is no number of seconds. Give one like 2.5"),
+        ("wait_dns", "-1", "-1: is no number of seconds to wait. Give 0 to 3600"),
+    ],
+)
+def test_what_nobody_chose_is_refused_in_the_same_words(
+    network: Network, field: str, text: str, why: str
+) -> None:
+    form = {"service": "web", "resource": "ip#0", "node": "n1", "network": "backend1", field: text}
+    assert why in logged_in("oscar").post("/new/service/", form).content.decode()
+
+
+def test_all_that_can_be_asked_for_is_asked_for_and_kept_by_a_change(network: Network) -> None:
+    oscar = logged_in("oscar")
+    form = {
+        "service": "web", "resource": "ip#0", "node": "n1", "network": "backend1", "netns": "docker:web",
+        "expose": "80/tcp", "wanted": "10.11.0.9", "interface": "eth3", "hostname": "web-c1",
+        "dns_name_suffix": "-b", "wait_dns": "2.5", "comment": "the shop",
+    }  # fmt: skip
+    assert oscar.post("/new/service/", form).status_code == 302
+    row = Allocation.objects.get()
+    before = describe(row)
+    assert (before["wait_dns"], before["dns_name_suffix"], before["interface"]) == (2.5, "-b", "eth3")
+    shown = oscar.get(f"/services/{row.pk}/edit/").content.decode()
+    names = ("network", "netns", "expose", "wanted", "interface", "hostname", "dns_name_suffix", "wait_dns")
+    assert all(f'name="{name}"' in shown for name in (*names, "comment"))
+    change = {name: form[name] for name in (*names, "comment")} | {"expose": "81/tcp"}
+    assert oscar.post(f"/services/{row.pk}/edit/", change).status_code == 302
+    row.refresh_from_db()
+    assert describe(row) == {**before, "expose": ["81/tcp"]}
+
+
 def test_the_list_is_filtered_by_words(network: Network) -> None:
     oscar = logged_in("oscar")
     for node, service in (("n1", "prod/svc/web"), ("n2", "prod/svc/db")):
@@ -76,6 +113,10 @@ def test_the_list_is_filtered_by_words(network: Network) -> None:
     shown = oscar.get("/services/?q=db+n2").content.decode()
     assert "prod/svc/db" in shown
     assert "prod/svc/web" not in shown
+    assert "prod/svc/web" in oscar.get("/services/?q=web+Requested").content.decode()
+    assert "No service is like that." in oscar.get("/services/?q=broken").content.decode()
+    says(standing(Allocation.objects.get(service="prod/svc/web"), "10.11.0.2", state=BROKEN))
+    assert "prod/svc/web" in oscar.get("/services/?q=broken").content.decode()
     assert "No service is like that." in oscar.get("/services/?q=db+n1").content.decode()
 
 

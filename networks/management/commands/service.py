@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
+from django.db.models import QuerySet
 
 from netadmin.commandline import Verb, Verbs, by, table
 from netadmin.problems import Fault, Problem
 from networks import allocations, attaching, resources, services
+from networks.lookups import the_network, the_node
 from networks.models import Allocation, State
 
 HEADER = ["service", "resource", "node", "network", "addresses", "ports", "state", "why"]
@@ -36,6 +38,8 @@ class Command(Verbs):
         ls = verb("ls", self.ls, "List the ip resources of services.")
         ls.add_argument("--service", metavar="PATH", help="Only of this service.")
         ls.add_argument("--node", metavar="N", help="Only on this node.")
+        ls.add_argument("--network", metavar="N", help="Only of this network.")
+        ls.add_argument("--standing", choices=Allocation.STANDINGS, help="Only those that stand so.")
         ls.add_argument("--format", choices=("table", "json"), default="table")
         release = verb(
             "release",
@@ -62,8 +66,14 @@ class Command(Verbs):
         if wait and not all(attaching.is_done(row) for row in rows if row.state != State.RELEASING):
             raise CommandError(f"not all of {path} is attached after {wait:g} s")
 
-    def ls(self, service: str | None, node: str | None, format: str) -> None:
+    def ls(
+        self, service: str | None, node: str | None, network: str | None, standing: str | None, format: str
+    ) -> None:
         rows = _rows(service, node)
+        if network is not None:
+            rows = rows.filter(network=the_network(network))
+        if standing is not None:
+            rows = rows.filter(Allocation.STANDINGS[standing])
         if format == "table":
             return self._write(rows)
         return self.stdout.write(json.dumps([_json(row) for row in rows], indent=2))
@@ -98,12 +108,11 @@ def _text(file: str) -> str:
         raise Problem(Fault("file", file, f"cannot be read ({error})", "Name a text file")) from error
 
 
-def _rows(service: str | None, node: str | None) -> list[Allocation]:
-    rows = Allocation.objects.exclude(resource="").select_related("network", "node")
-    rows = rows.prefetch_related("addresses").order_by("service", "node__position", "resource")
+def _rows(service: str | None, node: str | None) -> "QuerySet[Allocation]":
+    rows = services.asked_for()
     if service:
         rows = rows.filter(service=resources.path(service))
-    return list(rows.filter(node__name=node) if node else rows)
+    return rows if node is None else rows.filter(node=the_node(node))
 
 
 def _cells(row: Allocation) -> list[str]:
@@ -114,7 +123,7 @@ def _cells(row: Allocation) -> list[str]:
         row.network.name,
         " ".join(_addresses(row)) or "-",
         " ".join(row.expose) or "-",
-        row.state if row.healthy else f"{row.state}, not well",
+        row.standing,
         ". ".join(filter(None, (row.why, row.remedy))),
     ]
 
@@ -130,6 +139,7 @@ def _json(row: Allocation) -> dict[str, Any]:
         "addresses": _addresses(row),
         "state": row.state,
         "healthy": row.healthy,
+        "standing": row.standing,
         "why": row.why,
         "remedy": row.remedy,
     }
