@@ -10,7 +10,7 @@ packages="containernetworking-plugins nftables iptables iproute2 iputils-ping ut
 requirements=requirements.txt
 if [ "$what" = test ]; then
     packages="$packages postgresql chromium fonts-dejavu-core systemd podman runc busybox-static"
-    packages="$packages pdns-server pdns-backend-remote pdns-recursor bind9-dnsutils haproxy"
+    packages="$packages pdns-server pdns-backend-remote pdns-recursor bind9-dnsutils haproxy nginx"
     requirements=requirements-dev.txt
 fi
 if [ "$what" = bench ]; then

@@ -103,10 +103,16 @@ def described(held: Allocation) -> str:
     """Who it is, as a sentence names it: a service, a container, or what a reservation is for."""
     name = held.service or held.container[:CONTAINER]
     if held.state == State.RESERVED:
-        what = f"reserved for {name or held.hostname or held.comment}".removesuffix(" for ")
+        what = purpose(held)
     else:
         what = f"{held.state} {name}".strip() if held.state == State.LOST else name or str(held.state)
     return f"{what} on {held.node.name}" if held.node else what
+
+
+def purpose(reservation: Allocation) -> str:
+    """What it is kept for, if that was said: ``reserved for nas``."""
+    name = reservation.service or reservation.hostname or reservation.comment
+    return f"reserved for {name}" if name else "reserved"
 
 
 def _holder(row: Address) -> str:

@@ -157,7 +157,8 @@ def take_in(node: Node, declined: Iterable[wire.Declined]) -> None:
 def _decline(row: Allocation, node: Node, why: str) -> None:
     remedy = "It is kept as soon as that is gone; or release it, and reserve another one"
     Allocation.objects.filter(pk=row.pk).update(healthy=False, why=why, remedy=remedy)
-    after = {"addresses": _brief([held.address for held in row.addresses.all()]), "why": why}
+    addresses = _brief([held.address for held in row.addresses.all()])
+    after = {"addresses": addresses, "why": why, "remedy": remedy}
     events.record(f"node {node.name}", "declined", "network", row.network.name, after=after)
 
 

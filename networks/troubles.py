@@ -92,7 +92,7 @@ def _who_has(part: Fullness) -> str:
 
 def of_services(network: str | None = None, node: Node | None = None) -> list[Trouble]:
     """What services asked for and do not have as they should; reservations that somebody is in the way of.
-    One query."""
+    Two queries."""
     late = int((time.time() - LATE) * 1_000_000)
     waiting = ~Q(state__in=(State.ATTACHED, State.RESERVED, State.LOST)) & Q(version__lt=late)
     rows = Allocation.objects.filter(learnt=Learnt.REQUEST).exclude(node=None)
@@ -103,7 +103,8 @@ def of_services(network: str | None = None, node: Node | None = None) -> list[Tr
         rows = rows.filter(network__name=network)
     if node is not None:
         rows = rows.filter(node=node)
-    return [_of_service(row) for row in rows.order_by("node__position", "service", "resource")]
+    rows = rows.order_by("node__position", "service", "resource").prefetch_related("addresses")
+    return [_of_service(row) for row in rows]
 
 
 def _of_service(row: Allocation) -> Trouble:
@@ -111,7 +112,15 @@ def _of_service(row: Allocation) -> Trouble:
     doing = "detach" if row.state == State.RELEASING else "attach"
     why = row.why or f"{row.node.name} did not {doing} it within {LATE:g} s"
     remedy = row.remedy or "See whether its worker runs and reaches this control plane"
-    return Trouble(row.node, row.network.name, f"{row}: {why}", remedy, warning=row.healthy)
+    return Trouble(row.node, row.network.name, f"{_named(row)}: {why}", remedy, warning=row.healthy)
+
+
+def _named(row: Allocation) -> str:
+    """Of a service its resource; a reservation by its address, and what it is for."""
+    if row.state != State.RESERVED:
+        return str(row)
+    addresses = ", ".join(str(held.address) for held in row.addresses.all())
+    return f"{addresses} of {row.network.name}, {holders.purpose(row)}"
 
 
 def _excuse(peer: str, words: Mapping[str, str]) -> str:

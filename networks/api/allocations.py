@@ -75,7 +75,7 @@ class AllocationFilter(filters.FilterSet):  # type: ignore[misc]
 
     class Meta:
         model = Allocation
-        fields = ["service", "container", "state", "learnt"]
+        fields = ["service", "container", "state", "healthy", "learnt"]
 
     def inside(self, rows: "QuerySet[Allocation]", field: str, text: str) -> "QuerySet[Allocation]":
         try:

@@ -1,4 +1,4 @@
-"""Configuration of the programs around: PowerDNS, its recursor, a container's resolver, HAProxy.
+"""Configuration of the programs around: PowerDNS, its recursor, a container's resolver, HAProxy, nginx.
 
 Values that matter were measured; docs/dns.md says what each is for.
 """
@@ -94,8 +94,9 @@ def resolv(facts: Facts, service: str) -> str:
 
 
 def haproxy(facts: Facts, service: str, port: Port, authoritative: Endpoint) -> str:
-    """A backend whose servers are those that the SRV records of a port name."""
+    """A backend whose servers are those that the SRV records of a port name. Raises Problem."""
     domain = _domain(service)
+    _require_tcp(port)
     name = NAMES.get((port.port, port.protocol), str(port.port))
     backend = domain.removesuffix(f".{labels.SERVICE}").replace(".", "_")
     srv = f"_{name}._{port.protocol}.{domain}.{facts.cluster}"
@@ -121,6 +122,37 @@ backend {backend}_{name}
     option redispatch 1
     server-template s {SLOTS} {srv} {found} {checked}
 """
+
+
+def nginx(facts: Facts, service: str, port: Port, authoritative: Endpoint) -> str:
+    """A server that passes on to the addresses of a service. Raises Problem.
+
+    nginx before 1.27.3 knows no SRV records, and looks a name up again only when it is in a variable.
+    """
+    domain = _domain(service)
+    _require_tcp(port)
+    return f"""server {{
+    listen 80;
+    resolver {authoritative} valid=1s;
+    resolver_timeout 1s;
+    location / {{
+        set $containers {domain}.{facts.cluster};
+        proxy_pass http://$containers:{port.port};
+        proxy_connect_timeout 250ms;
+        proxy_next_upstream error timeout;
+        proxy_set_header Host $host;
+        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+    }}
+}}
+"""
+
+
+def _require_tcp(port: Port) -> None:
+    if port.protocol != "tcp":
+        text = f"{port.port}/{port.protocol}"
+        raise Problem(
+            Fault("port", text, "is not of TCP, which is all that a gateway takes", "Give one like 80/tcp")
+        )
 
 
 def _domain(service: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +12,7 @@ from django.db.models import QuerySet
 from rest_framework.utils.encoders import JSONEncoder
 
 from netadmin.commandline import by, table
-from networks import leaks, reservations, wishes
+from networks import holders, leaks, reservations, wishes
 from networks.leaks import Found
 from networks.lookups import the_network, the_node
 from networks.models import Address, State
@@ -66,7 +67,7 @@ class IpVerbs:
         if json:
             self._write_json(rows)
             return
-        lines = [[str(row[name] or "-") for name in HEADER] for row in rows]
+        lines = [[_cell(row, name) for name in HEADER] for row in rows]
         self._command.stdout.write(table([HEADER, *lines]))
 
     def check(self, network: str | None, node: str | None, release: bool, wait: float) -> None:
@@ -84,6 +85,8 @@ class IpVerbs:
             for one in found
             for lease in one.leases
         ]  # fmt: skip
+        for row in _declined(asked, network):
+            self._command.stdout.write(_why_declined(row))
         if lines:
             head = ["node", "network", "address", "container", "interface", "since", "what"]
             self._command.stdout.write("\n" + table([head, *lines]))
@@ -122,6 +125,18 @@ def _asked(network: str | None, node: str | None) -> "QuerySet[Node]":
     return nodes if node is None else nodes.filter(pk=the_node(node).pk)
 
 
+def _declined(nodes: Sequence[Node], network: str | None) -> "QuerySet[Address]":
+    """Reservations whose address somebody else has, of these nodes."""
+    return _chosen(network, None, State.RESERVED).filter(
+        allocation__healthy=False, allocation__node__in=[node.pk for node in nodes]
+    )
+
+
+def _why_declined(row: Address) -> str:
+    held = row.allocation
+    return f"{row.address} of {row.network.name}, {holders.purpose(held)}: {held.why}. {held.remedy}"
+
+
 def _entry(row: Address) -> dict[str, Any]:
     held = row.allocation
     container = f"{held.container[:CONTAINER]} {held.interface}".strip()
@@ -133,8 +148,16 @@ def _entry(row: Address) -> dict[str, Any]:
         "holder": service or (container if held.learnt == "store" else held.hostname or held.comment),
         "state": held.state,
         "since": held.since.isoformat(" ", "seconds"),
+        "standing": held.standing,
         "why": held.why,
+        "remedy": held.remedy,
     }
+
+
+def _cell(entry: dict[str, Any], name: str) -> str:
+    if name == "why":
+        return ". ".join(filter(None, (entry["why"], entry["remedy"]))) or "-"
+    return str(entry["standing" if name == "state" else name] or "-")
 
 
 def _sentence(found: Found) -> str:

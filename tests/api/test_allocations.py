@@ -73,6 +73,8 @@ def test_one_that_is_kept_for_no_node_has_none(vera: Client) -> None:
         ("container=c1", ["10.11.4.200"]),
         ("state=reserved", []),
         ("learnt=store", ["10.11.4.200"]),
+        ("healthy=false", []),
+        ("healthy=true&network=six", ["fd11::7"]),
         ("address=10.11.4.9", ["10.11.4.9"]),
         ("address=10.11.4.0/24", ["10.11.4.9", "10.11.4.200"]),
         ("address=10.0.0.0/8", ["10.11.0.7", "10.11.4.9", "10.11.4.200"]),

@@ -110,3 +110,22 @@ def test_the_weight_of_a_node_is_set_and_checked(run: Run, refusal: Refusal) -> 
     run("node set --node n1 --kw node.weight=55")
     assert run("node get --node n1 --kw node.weight") == ["55"]
     assert "weight=65536: is out of range" in refusal("node set --node n1 --kw node.weight=65536")
+
+
+def test_nginx_asks_for_the_addresses_again_each_second(run: Run) -> None:
+    lines = [
+        line.strip() for line in run("dns config nginx prod/svc/web --port 8080/tcp --authoritative [::1]:53")
+    ]
+    assert "resolver [::1]:53 valid=1s;" in lines
+    assert "set $containers web.prod.svc.c1;" in lines
+    assert "proxy_pass http://$containers:8080;" in lines
+
+
+@pytest.mark.parametrize("program", ["haproxy", "nginx"])
+def test_a_gateway_takes_ports_of_tcp(refusal: Refusal, program: str) -> None:
+    said = refusal(f"dns config {program} prod/svc/web --port 53/udp")
+    assert said == "port=53/udp: is not of TCP, which is all that a gateway takes. Give one like 80/tcp"
+    assert refusal(f"dns config {program} prod/svc/web --port 80").startswith(
+        "port=80: is no port of a protocol"
+    )
+    assert "service=web/svc/: " in refusal(f"dns config {program} web/svc/")

@@ -1,16 +1,19 @@
 """manage.py net ip: who holds addresses, keeping some, those whose holder is gone."""
 
+import io
 import json
 from dataclasses import asdict
 
 import pytest
+from django.core.management import call_command
 
-from networks import leaks
+from networks import leaks, reservations
 from networks.models import Allocation
 from nodes import questions
-from nodes.models import Node, Operation, Question
+from nodes.models import Event, Node, Operation, Question
 from tests import factories
 from tests.commands.conftest import Refusal, Run
+from workers.holdings import Declined
 from workers.leaked import Leak, Leaked
 from workers.question import Answer
 
@@ -75,6 +78,23 @@ def test_a_check_says_which_node_found_what(run: Run, in_use: None, monkeypatch:
     assert lines[-1].split()[:4] == ["n1", "backend1", "10.11.0.2", "cccccccccccc"]
     assert lines[-1].endswith("would be freed")
     assert run("net ip check --node n1 --release")[-1].endswith("  freed")
+
+
+def test_what_a_node_declined_is_said_with_what_helps(run: Run, in_use: None) -> None:
+    run("net ip reserve backend1 --node n2 --comment printers")
+    row = Allocation.objects.get(state="reserved")
+    reservations.take_in(Node.objects.get(name="n2"), [Declined(row.uuid.hex, "cafe")])
+    why = "cafe has it on n2. It is kept as soon as that is gone; or release it, and reserve another one"
+    line = next(line for line in run("net ip ls") if line.startswith("10.11.7.254"))
+    assert line.split()[:5] == ["10.11.7.254", "backend1", "n2", "printers", "declined"]
+    assert line.endswith(why)
+    assert f"10.11.7.254 of backend1, reserved for printers: {why}" in "\n".join(run("net status"))
+    printed = io.StringIO()
+    with pytest.raises(SystemExit):
+        call_command("net", "ip", "check", "--wait", "0.1", stdout=printed)
+    assert f"10.11.7.254 of backend1, reserved for printers: {why}" in printed.getvalue()
+    event = Event.objects.get(verb="declined")
+    assert f"{event.after['why']}. {event.after['remedy']}" == why
 
 
 def json_like(answer: Answer) -> Answer:

@@ -1,8 +1,10 @@
-"""A request from outside reaches the containers of a service, by HAProxy and the cluster DNS.
+"""A request from outside reaches the containers of a service, by HAProxy or nginx and the cluster DNS.
 
     client (fabric) -> HAProxy on n3 :80 -> container on n1, container on n2
                           | SRV _http._tcp.web.prod.svc.cluster1
                        PowerDNS on n3, beside it dns serve
+                          | A web.prod.svc.cluster1
+                       nginx in place of HAProxy
 
 A container is a program in a network namespace; the workers attach it to the network.
 """
@@ -29,6 +31,8 @@ SERVICE = "prod/svc/web"
 PLAIN = {"PATH": os.environ["PATH"]}
 FOLLOWS = 1.0
 """Seconds until the gateway knows who came or went."""
+KEPT = 1.0
+"""Seconds for which nginx keeps an answer of the DNS."""
 SAYS_ITS_NAME = """
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -53,6 +57,23 @@ defaults
 frontend web
     bind :80
     default_backend web_prod_http
+"""
+
+
+NGINX = """
+daemon off;
+pid {directory}/nginx.pid;
+error_log {directory}/error.log;
+events {{}}
+http {{
+access_log off;
+client_body_temp_path {directory}/body;
+proxy_temp_path {directory}/proxy;
+fastcgi_temp_path {directory}/fastcgi;
+uwsgi_temp_path {directory}/uwsgi;
+scgi_temp_path {directory}/scgi;
+{server}
+}}
 """
 
 
@@ -99,25 +120,44 @@ def containers(cluster: Cluster, declare: Declare, tmp_path: Path) -> Iterator[C
 
 
 @pytest.fixture
-def gateway(cluster: Cluster, containers: Containers, tmp_path: Path) -> Iterator[str]:
-    """HAProxy on n3, configured as ``manage.py dns config haproxy`` says; the address it answers at."""
+def dns(cluster: Cluster, containers: Containers, tmp_path: Path) -> Iterator[NameServer]:
+    """On n3, where the gateway is."""
+    with NameServer(tmp_path / "dns", cluster.nodes["n3"].namespace, cluster.control.settings) as server:
+        yield server
+
+
+@pytest.fixture
+def haproxy(cluster: Cluster, dns: NameServer, tmp_path: Path) -> Iterator[str]:
+    """On n3, configured as ``manage.py dns config haproxy`` says; the address it answers at."""
+    config = tmp_path / "haproxy.cfg"
+    backend = cluster.control.manage("dns", "config", "haproxy", SERVICE, "--port", "80/tcp")
+    config.write_text(GATEWAY.format(socket=tmp_path / "haproxy.sock") + backend)
+    yield from gateway(cluster, ["haproxy", "-db", "-f", str(config)], tmp_path)
+
+
+@pytest.fixture
+def nginx(cluster: Cluster, dns: NameServer, tmp_path: Path) -> Iterator[str]:
+    """The same of ``manage.py dns config nginx``."""
+    server = cluster.control.manage("dns", "config", "nginx", SERVICE, "--port", "80/tcp")
+    config = tmp_path / "nginx.conf"
+    config.write_text(NGINX.format(directory=tmp_path, server=server))
+    yield from gateway(cluster, ["nginx", "-p", str(tmp_path), "-c", str(config)], tmp_path)
+
+
+def gateway(cluster: Cluster, argv: list[str], directory: Path) -> Iterator[str]:
+    """A program on n3 that answers there; its address."""
     n3 = cluster.nodes["n3"]
-    with NameServer(tmp_path / "dns", n3.namespace, cluster.control.settings):
-        config = tmp_path / "haproxy.cfg"
-        backend = cluster.control.manage("dns", "config", "haproxy", SERVICE, "--port", "80/tcp")
-        config.write_text(GATEWAY.format(socket=tmp_path / "haproxy.sock") + backend)
-        argv = ["haproxy", "-db", "-f", str(config)]
-        haproxy = Program("haproxy", argv, namespace=n3.namespace, env=PLAIN, log=tmp_path / "haproxy.log")
-        haproxy.start()
-        try:
-            until(lambda: answers(haproxy, cluster, n3.member.address), what="HAProxy answers", within=20)
-            yield n3.member.address
-        finally:
-            haproxy.kill()
+    program = Program(argv[0], argv, namespace=n3.namespace, env=PLAIN, log=directory / f"{argv[0]}.log")
+    program.start()
+    try:
+        until(lambda: answers(program, cluster, n3.member.address), what=f"{argv[0]} answers", within=20)
+        yield n3.member.address
+    finally:
+        program.kill()
 
 
-def answers(haproxy: Program, cluster: Cluster, address: str) -> bool:
-    haproxy.check()
+def answers(program: Program, cluster: Cluster, address: str) -> bool:
+    program.check()
     return asked(cluster, address) is not None
 
 
@@ -147,14 +187,30 @@ def settles(cluster: Cluster, address: str, wanted: set[str]) -> float:
 
 
 def test_a_request_from_outside_reaches_each_container_in_turn_and_follows_changes(
-    cluster: Cluster, containers: Containers, gateway: str
+    cluster: Cluster, containers: Containers, haproxy: str
 ) -> None:
     containers.come("n1")
     containers.come("n2")
-    settles(cluster, gateway, {"n1", "n2"})
-    assert who(cluster, gateway) == {"n1": 4, "n2": 4}
+    settles(cluster, haproxy, {"n1", "n2"})
+    assert who(cluster, haproxy) == {"n1": 4, "n2": 4}
     containers.go("n2")
-    assert settles(cluster, gateway, {"n1"}) < FOLLOWS
-    assert who(cluster, gateway) == {"n1": 8}
+    assert settles(cluster, haproxy, {"n1"}) < FOLLOWS
+    assert who(cluster, haproxy) == {"n1": 8}
     containers.come("n2")
-    assert settles(cluster, gateway, {"n1", "n2"}) < FOLLOWS
+    assert settles(cluster, haproxy, {"n1", "n2"}) < FOLLOWS
+
+
+def test_nginx_shares_requests_out_and_follows_what_its_resolver_kept_for_a_second(
+    cluster: Cluster, containers: Containers, nginx: str
+) -> None:
+    containers.come("n1")
+    containers.come("n2")
+    settles(cluster, nginx, {"n1", "n2"})
+    shares = who(cluster, nginx, 60)
+    assert set(shares) == {"n1", "n2"}
+    assert min(shares.values()) >= 10, shares
+    containers.go("n2")
+    assert settles(cluster, nginx, {"n1"}) < KEPT + FOLLOWS
+    assert who(cluster, nginx) == {"n1": 8}
+    containers.come("n2")
+    assert settles(cluster, nginx, {"n1", "n2"}) < KEPT + FOLLOWS

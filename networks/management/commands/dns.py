@@ -1,13 +1,16 @@
 """``manage.py dns``: the names of the cluster, and the process that serves them beside PowerDNS."""
 
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 from netadmin.commandline import Verb, Verbs
+from netadmin.problems import Problem
 from networks import expose
 from networks.dns import configs, listing, loaded, masterfile
 from networks.dns.configs import Endpoint
 from networks.dns.zones import Zones
+from workers.holdings import Port
 
 SOCKET = Path("/run/netadmin-dns/dns.sock")
 CONTROL = Path("/run/pdns/pdns.controlsocket")
@@ -15,7 +18,8 @@ EXAMPLES = """examples:
   manage.py dns config pdns > /etc/powerdns/pdns.d/netadmin.conf
   manage.py dns config recursor --listen 10.0.0.53 > /etc/powerdns/recursor.d/netadmin.conf
   manage.py dns config resolv prod/svc/web
-  manage.py dns config haproxy prod/svc/web --port 80/tcp"""
+  manage.py dns config haproxy prod/svc/web --port 80/tcp
+  manage.py dns config nginx prod/svc/web --port 80/tcp > /etc/nginx/conf.d/web.conf"""
 
 
 class Command(Verbs):
@@ -32,13 +36,16 @@ class Command(Verbs):
             "config",
             self.config,
             "Print a configuration: of PowerDNS (pdns), of its recursor (recursor), of the resolver of a "
-            "service's containers (resolv SERVICE), of HAProxy for a port of a service (haproxy SERVICE).",
+            "service's containers (resolv SERVICE), of a gateway for a port of a service (haproxy SERVICE, "
+            "nginx SERVICE).",
             EXAMPLES,
         )
-        config.add_argument("program", choices=("pdns", "recursor", "resolv", "haproxy"))
-        config.add_argument("service", nargs="?", default="", help="NS/svc/NAME, for resolv and haproxy.")
+        config.add_argument("program", choices=("pdns", "recursor", "resolv", "haproxy", "nginx"))
         config.add_argument(
-            "--port", default="80/tcp", help="Of the service, for haproxy. Default %(default)s."
+            "service", nargs="?", default="", help="NS/svc/NAME, for resolv, haproxy and nginx."
+        )
+        config.add_argument(
+            "--port", default="80/tcp", help="Of the service, for haproxy and nginx. Default %(default)s."
         )
         config.add_argument("--socket", type=Path, default=SOCKET, help="Default %(default)s.")
         config.add_argument("--control", type=Path, default=CONTROL, help="Default %(default)s.")
@@ -110,7 +117,8 @@ class Command(Verbs):
         elif program == "resolv":
             text = configs.resolv(loaded.facts(), service)
         else:
-            text = configs.haproxy(loaded.facts(), service, expose.parse(port), at)
+            gateway = configs.haproxy if program == "haproxy" else configs.nginx
+            text = gateway(loaded.facts(), service, _port(port), at)
         self.stdout.write(text, ending="")
 
     def serve(
@@ -122,6 +130,14 @@ class Command(Verbs):
 
         programs = [caches.authoritative(control), *([caches.recursor(recursor)] if recursor else [])]
         server.serve(server.Settings(Place(socket, owner, group, mode), tuple(programs), name))
+
+
+def _port(text: str) -> Port:
+    """Raises Problem."""
+    try:
+        return expose.parse(text)
+    except Problem as problem:
+        raise Problem(*(replace(fault, field="port") for fault in problem.faults)) from None
 
 
 def _mode(text: str) -> int:
