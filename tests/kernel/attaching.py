@@ -23,7 +23,7 @@ from workers.attaching.journal import Journal
 from workers.attaching.keeper import Keeper
 from workers.document import Document
 from workers.holdings import Attachment, Holdings, Port, Standing
-from workers.kernel import namespaces, nft
+from workers.kernel import namespaces, nft, rulesets
 
 
 def attachment(netns: str = "", number: int = 1, **values: Any) -> Attachment:
@@ -165,6 +165,7 @@ def struck(strike: Strike) -> Iterator[None]:
         (nft.Nft, "carry_out"),
         (nft.Nft, "replace"),
         (nft.Nft, "remove"),
+        (rulesets.Rulesets, "commit"),
         (namespaces, "make"),
         (namespaces, "remove"),
     )

@@ -57,10 +57,12 @@ def a_server(name: str) -> Iterator[Namespace]:
         threads = [threading.Thread(target=serve, args=(inside, name, stop)) for serve in (_tcp, _udp)]
         for thread in threads:
             thread.start()
-        yield inside
-        stop.set()
-        for thread in threads:
-            thread.join()
+        try:
+            yield inside
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
 
 
 def _tcp(inside: Namespace, name: str, stop: threading.Event) -> None:

@@ -218,11 +218,12 @@ def test_the_table_of_host_ports_is_split_into_rules_and_elements() -> None:
     )
     found = ports.parse(listing)
     assert found.elements == {
-        "dnat4": {"tcp . 8001 : 10.11.0.5 . 80", "udp . 53 : 10.11.0.6 . 5353"},
-        "bridges": {'"obr_backend1"'},
+        ("dnat4", "tcp . 8001 : 10.11.0.5 . 80"),
+        ("dnat4", "udp . 53 : 10.11.0.6 . 5353"),
+        ("bridges", '"obr_backend1"'),
     }
     assert "elements" not in found.rules
-    assert ports.changes("t_ports", found.elements, ports.elements([one])) == (
+    assert ports.changes("t_ports", found.elements, ports.names(ports.elements([one]))) == (
         "delete element inet t_ports dnat4 { udp . 53 : 10.11.0.6 . 5353 }\n"
         "add element inet t_ports near4 { 10.11.0.0/22 . 10.11.0.5 }\n"
     )

@@ -12,29 +12,38 @@ answer to the caller: it walks the kernel's whole table.
 import logging
 import threading
 from collections.abc import Iterable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from workers.attaching.entry import Entry
 from workers.holdings import Attachment
 from workers.kernel import addresses, conntrack, ports
+from workers.kernel.elements import Element, changes
 from workers.kernel.messages import INET, INET6
 from workers.kernel.netlink import Netlink
 from workers.kernel.nft import Nft
-from workers.kernel.ports import Elements, Mapped
+from workers.kernel.ports import Mapped, Names
 from workers.kernel.procfs import Procfs
+from workers.kernel.rulesets import Rulesets
 
 Key = tuple[str, int]
 """Protocol and port of the node."""
 FAMILIES = {4: INET, 6: INET6}
 NOWHERE = ("", 0)
-UNKNOWN = -1
-"""No generation of a ruleset: the table has to be looked at."""
 log = logging.getLogger("netadmin.attaching")
 
 
 class PortTaken(Exception):
     """Another attachment of the node has the host port; says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The table, with all its rules, when the number of the rulesets was ``generation``."""
+
+    elements: frozenset[Element]
+    generation: int
 
 
 class HostPorts:
@@ -44,12 +53,13 @@ class HostPorts:
         """``main_table``: name of the worker's firewall table, beside which this one stands."""
         self.table = ports.name(main_table)
         self._nft = Nft()
+        self._rulesets = Rulesets()
         self._procfs = Procfs()
         self._holders: dict[Key, Attachment] = {}
-        self._mapped: dict[str, tuple[Mapped, ...]] = {}
-        self._present: Elements = {}
-        self._generation = UNKNOWN
-        """Of the rulesets when the table was as ``_present`` says."""
+        self._mapped: dict[str, frozenset[Element]] = {}
+        """By attachment."""
+        self._seen: Seen | None = None
+        """None: it has to be looked at."""
         self._lock = threading.RLock()
 
     def claim(self, attachment: Attachment) -> None:
@@ -70,17 +80,18 @@ class HostPorts:
         ``keep``; raises PortTaken."""
         self.claim(entry.attachment)
         if mapped := _mapped(entry):
-            self._mapped[entry.attachment.id] = mapped
+            self._mapped[entry.attachment.id] = ports.elements(mapped)
 
     def put(self, entry: Entry) -> None:
         """Map the host ports of an attachment to the addresses it has now, and none else; raises NftError,
         OSError."""
         mapped = _mapped(entry)
+        elements = ports.elements(mapped)
         with self._lock:
-            before = self._mapped.pop(entry.attachment.id, ())
-            if mapped:
-                self._mapped[entry.attachment.id] = mapped
-            if mapped or before:
+            before = self._mapped.pop(entry.attachment.id, frozenset())
+            if elements:
+                self._mapped[entry.attachment.id] = elements
+            if elements or before:
                 self._carry_out()
         for bridge in {one.bridge for one in mapped if one.bridge and one.container.version == 4}:
             self._procfs.write(f"net/ipv4/conf/{bridge}/route_localnet", "1")
@@ -103,26 +114,17 @@ class HostPorts:
         Raises NftError. Costs nothing when no ruleset changed.
         """
         with self._lock:
-            generation = self._nft.generation()
-            if generation == self._generation:
+            generation = self._rulesets.generation()
+            if self._seen and self._seen.generation == generation:
                 return False
-            wanted = ports.elements(self._all())
-            if not self._look():
-                if wanted:
-                    self._nft.replace(self.table, ports.whole(self.table, wanted))
-            elif not wanted:
-                self._nft.remove(self.table)
-            elif todo := ports.changes(self.table, self._present, wanted):
-                self._nft.carry_out(todo)
-            else:
-                self._present, self._generation = wanted, generation
-                return False
-            self._present, self._generation = wanted, generation + 1
-            return bool(wanted)
+            wanted = self._wanted()
+            changed = self._put_right(ports.names(wanted))
+            self._seen = Seen(wanted, generation + changed)
+            return changed and bool(wanted)
 
     def settle(self, entry: Entry) -> None:
         """Forget UDP connections to its host ports that do not lead to it; raises OSError."""
-        mapped = [one for one in self._mapped.get(entry.attachment.id, ()) if one.protocol == "udp"]
+        mapped = [one for one in _mapped(entry) if one.protocol == "udp"]
         _forget((one, (str(one.container.ip), one.port)) for one in mapped)
 
     def unsettle(self, entry: Entry) -> None:
@@ -131,6 +133,7 @@ class HostPorts:
 
     def close(self) -> None:
         self._nft.close()
+        self._rulesets.close()
 
     def __enter__(self) -> Self:
         return self
@@ -140,32 +143,38 @@ class HostPorts:
     ) -> None:
         self.close()
 
-    def _all(self) -> list[Mapped]:
-        return [one for mapped in self._mapped.values() for one in mapped]
+    def _wanted(self) -> frozenset[Element]:
+        return frozenset().union(*self._mapped.values())
 
     def _give_back(self, key: str) -> None:
         self._holders = {port: holder for port, holder in self._holders.items() if holder.id != key}
 
     def _carry_out(self) -> None:
-        """By the elements that differ, as long as nobody else touched a ruleset.
-
-        A transaction adds one to the generation, so what others do meanwhile leads to a look.
-        """
-        wanted = ports.elements(self._all())
-        if self._present and wanted and self._nft.generation() == self._generation:
-            if todo := ports.changes(self.table, self._present, wanted):
-                self._nft.carry_out(todo)
-                self._present, self._generation = wanted, self._generation + 1
-        else:
-            self._generation = UNKNOWN
+        """By the elements that differ, as long as nobody else touched a ruleset; else by a look."""
+        wanted = self._wanted()
+        seen, self._seen = self._seen, None  # and so it stays when the kernel refuses
+        if seen and seen.elements and wanted:
+            todo = changes(self.table, seen.elements, wanted)
+            if self._rulesets.commit(seen.generation, todo):
+                self._seen = Seen(wanted, seen.generation + bool(todo))
+        if self._seen is None:
             self.keep()
 
-    def _look(self) -> bool:
-        """Read the table; whether it is there with its rules."""
+    def _put_right(self, wanted: Names) -> bool:
+        """Make the table what it must be, whatever it is; whether it was not."""
         listing = self._nft.listing(self.table)
         ruleset = ports.parse(listing)
-        self._present = ruleset.elements
-        return bool(listing) and ruleset.rules == self._nft.canonical(self.table, ports.whole(self.table, {}))
+        if not wanted:
+            if listing:
+                self._nft.remove(self.table)
+            return bool(listing)
+        if ruleset.rules != self._nft.canonical(self.table, ports.whole(self.table, frozenset())):
+            self._nft.replace(self.table, ports.whole(self.table, wanted))
+            return True
+        todo = ports.changes(self.table, ruleset.elements, wanted)
+        if todo:
+            self._nft.carry_out(todo)
+        return bool(todo)
 
 
 def _mapped(entry: Entry) -> tuple[Mapped, ...]:

@@ -174,7 +174,7 @@ class Keeper(threading.Thread):
             self._held[key] = Held(entry, attacher.as_left(entry), entry.attachment, judged=entry.attachment)
             try:
                 ports.restore(entry)
-            except PortTaken as error:
+            except (PortTaken, ValueError) as error:
                 log.error("%s %s: %s", entry.attachment.service, entry.attachment.resource, error)
         self._keep(ports)
 

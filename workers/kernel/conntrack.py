@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from workers.kernel import netlink
-from workers.kernel.messages import HEADER, INET, INET6, Flag, Type, attribute, attributes, unpacked
+from workers.kernel.messages import HEADER, INET, INET6, Flag, Type, attribute, attributes, nested, unpacked
 from workers.kernel.netlink import NetlinkError
 
 SUBSYSTEM = 1 << 8
@@ -26,7 +26,6 @@ PROTO_NUM, PROTO_SRC_PORT, PROTO_DST_PORT = 1, 2, 3
 FILTER_ORIG_FLAGS, FILTER_REPLY_FLAGS = 1, 2
 BY_PROTOCOL, BY_DST_PORT = 1 << 3, 1 << 5
 """Which parts of the given tuple count (CTA_FILTER_F_CTA_PROTO_NUM, CTA_FILTER_F_CTA_PROTO_DST_PORT)."""
-NESTED = 0x8000
 ACK = 0x4
 """NLM_F_ACK."""
 NUMBERS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
@@ -46,8 +45,7 @@ class Connection(NamedTuple):
 def forget(family: int, protocol: str, port: int, served_by: tuple[str, int], local: set[str]) -> int:
     """Forget the connections to ``port`` that are not served by that address and port, though they were
     sent to one of the ``local`` addresses; their number. Raises OSError."""
-    listener = netlink.listen(netlink.NETLINK_NETFILTER, ())
-    listener.setblocking(True)
+    listener = netlink.opened(netlink.NETLINK_NETFILTER)
     try:
         found = [
             one
@@ -63,9 +61,9 @@ def forget(family: int, protocol: str, port: int, served_by: tuple[str, int], lo
 
 def _dump(listener: socket.socket, family: int, protocol: int, port: int) -> Iterator[Connection]:
     towards = attribute(PROTO_NUM, bytes([protocol])) + attribute(PROTO_DST_PORT, struct.pack(">H", port))
-    body = _head(family) + _nested(TUPLE_ORIG, _nested(TUPLE_PROTO, towards))
+    body = _head(family) + nested(TUPLE_ORIG, nested(TUPLE_PROTO, towards))
     flags = struct.pack("=I", BY_PROTOCOL | BY_DST_PORT)
-    body += _nested(FILTER, attribute(FILTER_ORIG_FLAGS, flags) + attribute(FILTER_REPLY_FLAGS, bytes(4)))
+    body += nested(FILTER, attribute(FILTER_ORIG_FLAGS, flags) + attribute(FILTER_REPLY_FLAGS, bytes(4)))
     for kind, answer in _exchange(listener, GET, Flag.REQUEST | Flag.DUMP, body):
         if kind == NEW:
             yield _connection(family, attributes(answer, 4))
@@ -99,7 +97,7 @@ def _connection(family: int, found: dict[int, bytes]) -> Connection:
     orig, reply = attributes(found[TUPLE_ORIG], 0), attributes(found[TUPLE_REPLY], 0)
     ports = attributes(reply[TUPLE_PROTO], 0)
     server = unpacked(attributes(reply[TUPLE_IP], 0)[IP_SRC[family]])
-    identity = _nested(TUPLE_ORIG, found[TUPLE_ORIG])
+    identity = nested(TUPLE_ORIG, found[TUPLE_ORIG])
     for one in (ID, ZONE):
         identity += attribute(one, found[one]) if one in found else b""
     return Connection(
@@ -112,7 +110,3 @@ def _connection(family: int, found: dict[int, bytes]) -> Connection:
 def _head(family: int) -> bytes:
     """nfgenmsg."""
     return struct.pack("=BBH", family, 0, 0)
-
-
-def _nested(kind: int, value: bytes) -> bytes:
-    return attribute(kind | NESTED, value)

@@ -58,7 +58,8 @@ REQUEST = int(Flag.REQUEST)
 class Request(NamedTuple):
     """One message but for its sequence number, which the door gives it."""
 
-    type: Type
+    type: IntEnum
+    """A ``Type``, or what another protocol of netlink knows."""
     flags: int
     """Of ``Flag``, but for REQUEST."""
     body: bytes
@@ -71,6 +72,11 @@ class Request(NamedTuple):
 def attribute(kind: int, value: bytes) -> bytes:
     """One attribute, padded to four bytes."""
     return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
+
+
+def nested(kind: int, value: bytes) -> bytes:
+    """An attribute that holds others (NLA_F_NESTED)."""
+    return attribute(kind | 0x8000, value)
 
 
 def number(kind: int, value: int) -> bytes:

@@ -40,9 +40,6 @@ NETLINK_ROUTE, NETLINK_NETFILTER = 0, 12
 NLM_F_DUMP_INTR, NLM_F_CAPPED, NLM_F_ACK_TLVS = 0x10, 0x100, 0x200
 NLMSGERR_ATTR_MSG = 1
 IFLA_IFNAME = 3
-NFT_GETGEN = 10 << 8 | 16
-"""NFNL_SUBSYS_NFTABLES, NFT_MSG_GETGEN (linux/netfilter/nf_tables.h)."""
-NFTA_GEN_ID = 1
 
 Message = tuple[int, int, int, int, bytes]
 """Type, flags, sequence number, port id of who caused it, body."""
@@ -73,7 +70,7 @@ class Netlink:
     """One socket for requests of one thread."""
 
     def __init__(self) -> None:
-        self._socket = _open(NETLINK_ROUTE)
+        self._socket = opened(NETLINK_ROUTE)
         for option in (NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK):
             self._socket.setsockopt(SOL_NETLINK, option, 1)
         self._sequence = count(DUMPING + 1)
@@ -120,7 +117,7 @@ class Netlink:
             if answered != sequence:
                 continue
             if kind == Type.ERROR:
-                raise _error(flags, answer)
+                raise refusal(flags, answer)
             return answer
         raise NetlinkError(errno.ENODATA, f"no answer to {request.type.name}")
 
@@ -149,7 +146,7 @@ class Netlink:
         except OSError as error:
             return [NetlinkError(error.errno, error.strerror) for _ in requests]
         refused = {
-            sequence: _error(flags, body)
+            sequence: refusal(flags, body)
             for kind, flags, sequence, _, body in self._replies()
             if kind == Type.ERROR
         }
@@ -193,11 +190,18 @@ def _page(data: bytes) -> Page:
             continue
         interrupted |= bool(flags & NLM_F_DUMP_INTR)
         if kind == Type.ERROR or (kind == Type.DONE and unpack_from("=i", body)[0] < 0):
-            error = _error(flags, body)
+            error = refusal(flags, body)
         ends |= kind in (Type.ERROR, Type.DONE)
         if not ends:
             bodies.append(body)
     return Page(data, tuple(bodies), ends, interrupted, error)
+
+
+def opened(protocol: int) -> socket.socket:
+    """A socket for requests of one thread; whoever wants it closes it."""
+    made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+    made.bind((0, 0))
+    return made
 
 
 def listen(protocol: int, groups: Sequence[int]) -> socket.socket:
@@ -205,7 +209,7 @@ def listen(protocol: int, groups: Sequence[int]) -> socket.socket:
 
     Its buffer holds the events of some thousand changes at once, where we have the right to that.
     """
-    listener = _open(protocol)
+    listener = opened(protocol)
     with suppress(PermissionError):
         listener.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, HEARING)
     for group in groups:
@@ -214,25 +218,16 @@ def listen(protocol: int, groups: Sequence[int]) -> socket.socket:
     return listener
 
 
-class Generations:
-    """Asks nftables for the number of its ruleset, which grows with every transaction of anyone."""
-
-    _ASK = HEADER.pack(HEADER.size + 4, NFT_GETGEN, Flag.REQUEST, 0, 0) + bytes(4)  # nfgenmsg
-
-    def __init__(self) -> None:
-        self._socket = _open(NETLINK_NETFILTER)
-
-    def current(self) -> int:
-        """Raises OSError."""
-        self._socket.send(self._ASK)
-        for kind, flags, _, _, body in messages(self._socket.recv(BUFFER)):
-            if kind == Type.ERROR:
-                raise _error(flags, body)
-            return int.from_bytes(attributes(body, 4)[NFTA_GEN_ID], "big")
-        raise NetlinkError(errno.ENODATA, "no answer about the generation of nftables")
-
-    def close(self) -> None:
-        self._socket.close()
+def refusal(flags: int, body: bytes) -> NetlinkError:
+    """From nlmsgerr: the error, the header it answers (its body too unless capped), then attributes."""
+    (code,) = unpack_from("=i", body)
+    sentence = os.strerror(-code)
+    if flags & NLM_F_ACK_TLVS:
+        (length,) = unpack_from("=I", body, 4)
+        start = 4 + (HEADER.size if flags & NLM_F_CAPPED else (length + 3) & ~3)
+        if said := attributes(body, start).get(NLMSGERR_ATTR_MSG):
+            sentence = to_text(said)
+    return NetlinkError(-code, sentence)
 
 
 def messages(data: bytes) -> Iterator[Message]:
@@ -242,21 +237,3 @@ def messages(data: bytes) -> Iterator[Message]:
         length, kind, flags, sequence, port = HEADER.unpack_from(data, start)
         yield kind, flags, sequence, port, data[start + HEADER.size : start + length]
         start += (length + 3) & ~3
-
-
-def _open(protocol: int) -> socket.socket:
-    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
-    opened.bind((0, 0))
-    return opened
-
-
-def _error(flags: int, body: bytes) -> NetlinkError:
-    """nlmsgerr: the error, the header it answers (its body too unless capped), then attributes."""
-    (code,) = unpack_from("=i", body)
-    sentence = os.strerror(-code)
-    if flags & NLM_F_ACK_TLVS:
-        (length,) = unpack_from("=I", body, 4)
-        start = 4 + (HEADER.size if flags & NLM_F_CAPPED else (length + 3) & ~3)
-        if said := attributes(body, start).get(NLMSGERR_ATTR_MSG):
-            sentence = to_text(said)
-    return NetlinkError(-code, sentence)

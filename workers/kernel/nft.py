@@ -19,7 +19,8 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Any, Self
 
-from workers.kernel import namespaces, netlink
+from workers.kernel import namespaces
+from workers.kernel.rulesets import Rulesets
 
 STATELESS, HANDLE, JSON = 1 << 2, 1 << 3, 1 << 4
 
@@ -37,7 +38,7 @@ class Nft:
         self._library.nft_ctx_buffer_output(self._context)
         self._library.nft_ctx_buffer_error(self._context)
         self._library.nft_ctx_output_set_flags(self._context, STATELESS)
-        self._generations = netlink.Generations()
+        self._rulesets = Rulesets()
         self._listed: dict[str, tuple[int, str]] = {}
 
     def replace(self, table: str, text: str) -> None:
@@ -71,7 +72,7 @@ class Nft:
 
     def generation(self) -> int:
         """Of the rulesets of this network namespace; raises OSError."""
-        return self._generations.current()
+        return self._rulesets.generation()
 
     def canonical(self, table: str, text: str) -> str:
         """How nft lists ``text`` once it is loaded; raises NftError when it would refuse it."""
@@ -79,7 +80,7 @@ class Nft:
 
     def close(self) -> None:
         self._library.nft_ctx_free(self._context)
-        self._generations.close()
+        self._rulesets.close()
 
     def __enter__(self) -> Self:
         return self

@@ -12,14 +12,19 @@ A map holds a key once, so a port has one holder. The rules never change; one ma
 elements. IPv4 loopback needs route_localnet on the bridge, which would let containers reach what
 listens on the node's loopback alone: hence the guard. IPv6 knows no such switch: ::1 is out of reach.
 
-Listings are split into rules and elements, and each is compared for itself.
+Listings are split into rules and elements, and each is compared for itself. The table and its repair are
+text for libnftables; the elements of one container come and go as bytes (``elements``), and are the same in
+a listing.
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
+from itertools import groupby
+from operator import itemgetter
 
+from workers.kernel.elements import Element, joined
 from workers.kernel.firewall import DEVICE
 
 SUFFIX = "_ports"
@@ -27,6 +32,10 @@ SUFFIX = "_ports"
 MAPS = {4: "dnat4", 6: "dnat6"}
 NEAR = {4: "near4", 6: "near6"}
 BRIDGES = "bridges"
+NUMBERS = {"tcp": 6, "udp": 17}
+"""Of protocols (IPPROTO_TCP, IPPROTO_UDP)."""
+IFNAMSIZ = 16
+"""Bytes of a device's name as a key (linux/if.h)."""
 ELEMENTS = re.compile(r"\n\t\telements = \{(.*?)\}", re.DOTALL)
 HOLDER = re.compile(r"\t(?:map|set) (\w+) \{")
 
@@ -73,8 +82,8 @@ RULES = """table inet {table} {{
 }}
 """
 
-Elements = Mapping[str, frozenset[str]]
-"""By the name of their map or set, as nft writes them."""
+Names = frozenset[tuple[str, str]]
+"""Of elements: their map or set, and how nft writes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +99,10 @@ class Mapped:
 
 @dataclass(frozen=True, slots=True)
 class Ruleset:
-    """The table: its rules as a text without elements, and those."""
+    """The table as it is: its rules as a text without elements, and those."""
 
     rules: str
-    elements: Elements = field(default_factory=dict)
+    elements: Names
 
 
 def name(main: str) -> str:
@@ -101,45 +110,55 @@ def name(main: str) -> str:
     return main + SUFFIX
 
 
-def elements(mapped: Iterable[Mapped]) -> Elements:
+def elements(mapped: Iterable[Mapped]) -> frozenset[Element]:
     """What the maps and sets must hold; raises ValueError for a bridge whose name is none."""
-    found: dict[str, set[str]] = {}
-    for one in mapped:
-        version, address = one.container.version, one.container.ip
-        target = f"{one.protocol} . {one.host_port} : {address} . {one.port}"
-        found.setdefault(MAPS[version], set()).add(target)
-        found.setdefault(NEAR[version], set()).add(f"{one.container.network} . {address}")
-        if one.bridge:
-            found.setdefault(BRIDGES, set()).add(f'"{_device(one.bridge)}"')
-    return {holder: frozenset(held) for holder, held in found.items()}
+    return frozenset(element for one in mapped for element in _elements(one))
+
+
+def names(which: Iterable[Element]) -> Names:
+    return frozenset((one.holder, one.text) for one in which)
 
 
 def parse(listing: str) -> Ruleset:
     """The table from nft's own listing."""
-    held = {}
+    held = set()
     for block in listing.split("\n\t}"):
         if (holder := HOLDER.search(block)) and (listed := ELEMENTS.search(block)):
-            held[holder[1]] = frozenset(" ".join(one.split()) for one in listed[1].split(","))
-    return Ruleset(ELEMENTS.sub("", listing), held)
+            held |= {(holder[1], " ".join(one.split())) for one in listed[1].split(",")}
+    return Ruleset(ELEMENTS.sub("", listing), frozenset(held))
 
 
-def whole(table: str, wanted: Elements) -> str:
+def whole(table: str, wanted: Names) -> str:
     """Commands that define the table with these elements."""
-    return RULES.format(table=table) + changes(table, {}, wanted)
+    return RULES.format(table=table) + changes(table, frozenset(), wanted)
 
 
-def changes(table: str, present: Elements, wanted: Elements) -> str:
+def changes(table: str, present: Names, wanted: Names) -> str:
     """Commands from one to the other, for one transaction; empty: nothing to do."""
-    lines = []
-    for holder in sorted({*present, *wanted}):
-        has, needs = present.get(holder, frozenset()), wanted.get(holder, frozenset())
-        lines += _command("delete", table, holder, has - needs)
-        lines += _command("add", table, holder, needs - has)
-    return "".join(lines)
+    gone, come = sorted(present - wanted), sorted(wanted - present)
+    return "".join([*_commands("delete", table, gone), *_commands("add", table, come)])
 
 
-def _command(verb: str, table: str, holder: str, which: frozenset[str]) -> list[str]:
-    return [f"{verb} element inet {table} {holder} {{ {', '.join(sorted(which))} }}\n"] if which else []
+def _elements(mapped: Mapped) -> Iterator[Element]:
+    version, address, network = mapped.container.version, mapped.container.ip, mapped.container.network
+    key = joined(bytes([NUMBERS[mapped.protocol]]), _port(mapped.host_port))
+    leads = f"{mapped.protocol} . {mapped.host_port} : {address} . {mapped.port}"
+    yield Element(MAPS[version], leads, key, data=joined(address.packed, _port(mapped.port)))
+    first, last = (joined(end.packed, address.packed) for end in (network[0], network[-1]))
+    subnet = network if network.num_addresses > 1 else address
+    yield Element(NEAR[version], f"{subnet} . {address}", first, end=last)
+    if mapped.bridge:
+        device = _device(mapped.bridge)
+        yield Element(BRIDGES, f'"{device}"', device.encode().ljust(IFNAMSIZ, b"\0"))
+
+
+def _commands(verb: str, table: str, which: Iterable[tuple[str, str]]) -> Iterator[str]:
+    for holder, named in groupby(which, key=itemgetter(0)):
+        yield f"{verb} element inet {table} {holder} {{ {', '.join(text for _, text in named)} }}\n"
+
+
+def _port(number: int) -> bytes:
+    return number.to_bytes(2, "big")
 
 
 def _device(device: str) -> str:
