@@ -15,7 +15,7 @@ from urllib.parse import quote
 from celery import Celery
 from django.conf import settings
 from django.db import transaction
-from kombu import Exchange, Queue
+from kombu import Exchange, Queue, pools
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
@@ -62,6 +62,13 @@ app.conf.update(
         "connect_retries_timeout": 1,
     },
 )
+
+
+def connection() -> Any:
+    """A connection of kombu's pool, as a context: to make one costs ten times what a message does. One that
+    the broker closed meanwhile, redis-py makes anew before it is used."""
+    return pools.connections[app.connection_for_write()].acquire(block=True)
+
 
 EXIT_PATIENCE = 1.0
 """Seconds that the end of a process waits for what is still to be sent."""

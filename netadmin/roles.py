@@ -16,6 +16,13 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
 VIEWER, OPERATOR, ADMIN = ROLES = ("viewer", "operator", "admin")
+RANK = (
+    "(SELECT max(CASE held.name"
+    + "".join(f" WHEN '{role}' THEN {rank}" for rank, role in enumerate(ROLES))
+    + " END) FROM auth_user_groups has JOIN auth_group held ON held.id = has.group_id"
+    " WHERE has.user_id = {user})"
+)
+"""SQL: the place of a user's highest role among ROLES; NULL: none."""
 
 
 def role_of(user: Any) -> str:
@@ -24,10 +31,15 @@ def role_of(user: Any) -> str:
         return ""
     if not hasattr(user, "_netadmin_role"):
         names = set(user.groups.values_list("name", flat=True))  # type: ignore[attr-defined]
-        held = [role for role in ROLES if role in names]
-        user._netadmin_role = ADMIN if user.is_superuser else (held[-1] if held else "")  # type: ignore[attr-defined]
+        remember(user, max((ROLES.index(role) for role in names.intersection(ROLES)), default=None))
     role: str = user._netadmin_role  # type: ignore[attr-defined]
     return role
+
+
+def remember(user: Any, rank: int | None) -> None:
+    """Keep the role on the user object: its place among ROLES as it stands in the database, or None."""
+    held = "" if rank is None else ROLES[rank]
+    user._netadmin_role = ADMIN if user.is_superuser else held
 
 
 def has_role(user: AbstractBaseUser | AnonymousUser, needed: str) -> bool:

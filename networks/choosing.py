@@ -1,30 +1,48 @@
 """Which addresses wishes get: named ones as they are named, any from the parts of nodes.
 
-    Choice.named(wishes) -> whose they are (homes) -> who has them already -> chosen
-    Choice.any(wish)     -> parts in turn -> the next free ones (free) -> chosen
+    named    -> whose they are (homes) -> who has them already -> chosen
+    any      -> parts in turn -> the next free ones (free) -> chosen
 
 For any node the parts take turns, each giving up to BLOCK addresses, or its even share of many: a
-node whose part was used up by reservations could start no container. Callers hold the cluster's lock.
+node whose part was used up by reservations could start no container. One Choice serves all requests of
+a transaction, one after the other. Callers hold the cluster's lock.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from django.db.models import Count
 from netaddr import IPAddress
 
 from netadmin.problems import Conflict, Fault, Problem
+from netadmin.statements import Statement
 from networks import addressing, free, holders
 from networks.free import Part
 from networks.homes import Homes, node_of
-from networks.models import Address, Network, Segment, State
+from networks.models import Address, Network, Pointer, Segment, State
 from networks.wishes import Wish, placed
 from nodes.models import Node
 
 BLOCK = 128
 NAMED = 3
 """How many holders a refusal names."""
+LAST_KEY = 2**63 - 1
+PARTS = Statement(
+    """
+    SELECT {segment}, {node}, {pointer}
+    FROM networks_segment segment
+    JOIN nodes_node node ON node.id = segment.node_id
+    LEFT JOIN networks_pointer pointer
+    ON pointer.network_id = segment.network_id AND pointer.node_id = segment.node_id AND pointer.family = %s
+    WHERE segment.network_id = %s AND segment.subnet <> '' AND segment.node_id > %s AND segment.node_id <= %s
+    ORDER BY segment.node_id LIMIT %s
+    """,
+    segment=Segment,
+    node=Node,
+    pointer=Pointer,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,42 +57,53 @@ class Chosen:
 
 
 class Choice:
-    """The addresses that wishes get; nothing is written before ``remember``."""
+    """The addresses that requests get; nothing is written before ``remember``."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self.chosen: list[Chosen] = []
         self._taken: dict[int | None, set[int]] = defaultdict(set)
         """Numbers that were chosen, by node (key)."""
         self._pointers: dict[tuple[int, int], int] = {}
+        self._sources: dict[tuple[int, int], Iterator[int]] = {}
+        """What is free in a part and was not looked at yet."""
         self._moved: dict[tuple[int, int], IPAddress] = {}
+        self._given: Counter[int] = Counter()
+        """How many, by node (key), of those that may lie anywhere."""
+        self._open: dict[int, Part] = {}
+        """By the family of a wish for any node: whose turn it is still."""
         self._turn = network.turn
 
-    def named(self, wishes: Sequence[Wish]) -> None:
-        """Those wishes that name an address. Raises Problem for one that cannot be, Conflict that names
-        the holders when somebody has some."""
-        homes = Homes(self.network, [wish.address for wish in wishes if wish.address is not None])
-        found: dict[int, Chosen] = {}
-        for place, wish in enumerate(wishes):
-            if wish.address is None:
-                continue
-            with placed(wishes, place):
-                node = homes.of(wish.address, wish.node)
-                self._keep(Chosen(wish.address, node, wish, place))
-                found[place] = self.chosen[-1]
-        if found:
-            self._require_free(wishes, found)
+    def request(self, wanted: Sequence[Wish]) -> list[Chosen]:
+        """What the wishes get, in their order: all, or none.
 
-    def any(self, wish: Wish, place: int = 0) -> None:
-        """``wish.count`` addresses; raises Conflict that says how full it is when there are not so many."""
-        left = wish.count
+        Raises Problem for one that cannot be, Conflict that names the holders when somebody has some, or says
+        how full it is when there are not so many. Then it is of no more use.
+        """
+        chosen = self._named(wanted)  # first, so that a wish for any does not take one of them
+        for place, wish in enumerate(wanted):
+            if wish.address is None:
+                with placed(wanted, place):
+                    chosen += self.any(wish, place)
+        chosen.sort(key=lambda one: one.place)
+        return chosen
+
+    def any(self, wish: Wish, place: int = 0) -> list[Chosen]:
+        """``wish.count`` addresses."""
+        found = self.some(wish, place)
+        if len(found) < wish.count:
+            raise Conflict(_full(self.network, wish, len(found)))
+        return found
+
+    def some(self, wish: Wish, place: int = 0) -> list[Chosen]:
+        """Up to ``wish.count`` addresses."""
+        found: list[Chosen] = []
         even = self._share(wish)
         for share in (even,) if even == wish.count else (even, wish.count):
             for part in self._parts(wish):
-                left -= self._take(part, min(share, left), wish, place)
-                if not left:
-                    return
-        raise Conflict(_full(self.network, wish, wish.count - left))
+                found += self._take(part, min(share, wish.count - len(found)), wish, place)
+                if len(found) == wish.count:
+                    return found
+        return found
 
     def remember(self) -> None:
         """Where the next search begins."""
@@ -82,25 +111,38 @@ class Choice:
         if self._turn != self.network.turn:
             Network.objects.filter(pk=self.network.pk).update(turn=self._turn)
 
-    def _keep(self, one: Chosen) -> None:
-        taken = self._taken[one.node.pk if one.node else None]
-        if int(one.address) in taken:
-            raise Problem(Fault("address", str(one.address), "is named twice", "Name it once"))
-        taken.add(int(one.address))
-        self.chosen.append(one)
+    def _named(self, wishes: Sequence[Wish]) -> list[Chosen]:
+        """Those wishes that name an address."""
+        named = [wish.address for wish in wishes if wish.address is not None]
+        if not named:
+            return []
+        homes = Homes(self.network, named)
+        found: dict[int, Chosen] = {}
+        seen: set[tuple[int | None, IPAddress]] = set()
+        for place, wish in enumerate(wishes):
+            if wish.address is not None:
+                with placed(wishes, place):
+                    one = Chosen(wish.address, homes.of(wish.address, wish.node), wish, place)
+                    if (_key(one), one.address) in seen:
+                        raise Problem(Fault("address", str(one.address), "is named twice", "Name it once"))
+                seen.add((_key(one), one.address))
+                found[place] = one
+        self._require_free(wishes, found)
+        for one in found.values():
+            self._taken[_key(one)].add(int(one.address))
+        return list(found.values())
 
     def _require_free(self, wishes: Sequence[Wish], found: dict[int, Chosen]) -> None:
+        """Neither in use, nor chosen by a request before this one."""
         held = holders.of_addresses(self.network, [one.address for one in found.values()])
-        faults = [
-            Fault(
-                f"[{place}].address" if len(wishes) > 1 else "address",
-                str(one.address),
-                f"is not free: {holders.described(row.allocation)}",
-                "Name another one, or leave it out and take what is free",
-            )
-            for place, one in found.items()
-            if (row := held.get((one.address, self.network.locality(one.node))))
-        ]
+        faults = []
+        for place, one in found.items():
+            row = held.get((one.address, self.network.locality(one.node)))
+            if row or int(one.address) in self._taken[_key(one)]:
+                who = holders.described(row.allocation) if row else "it was kept a moment ago"
+                field = f"[{place}].address" if len(wishes) > 1 else "address"
+                remedy = "Name another one, or leave it out and take what is free"
+                faults.append(Fault(field, str(one.address), f"is not free: {who}", remedy))
         if faults:
             raise Conflict(*faults[:NAMED])
 
@@ -111,58 +153,82 @@ class Choice:
         parts = self.network.segments.exclude(node=None).exclude(subnet="").count()
         return max(BLOCK, -(-wish.count // max(parts, 1)))
 
-    def _take(self, part: Part, wanted: int, wish: Wish, place: int) -> int:
-        """How many it has."""
+    def _take(self, part: Part, wanted: int, wish: Wish, place: int) -> list[Chosen]:
+        """As many as it has."""
         taken = self._taken[part.node.pk]
-        got = free.take(part, wanted, self._pointers.get(part.key), frozenset(taken))
+        if part.key not in self._sources:
+            self._sources[part.key] = free.addresses(part, self._pointers.get(part.key), wanted)
+        left = (number for number in self._sources[part.key] if number not in taken)
+        got = [IPAddress(number, part.cidr.version) for number in islice(left, wanted)]
         if got:
             taken.update(map(int, got))
-            self.chosen += [Chosen(address, part.node, wish, place) for address in got]
             self._moved[part.key] = got[-1]
-            self._pointers[part.key] = int(got[-1])
-            self._turn = self._turn if wish.node else part.node.pk
-        return len(got)
+            if not wish.node:
+                self._pass_turn(part, len(got), wish)
+        return [Chosen(address, part.node, wish, place) for address in got]
+
+    def _pass_turn(self, part: Part, count: int, wish: Wish) -> None:
+        """Once it gave a block; before that the next request goes on where this one has read already."""
+        self._given[part.node.pk] += count
+        self._turn = part.node.pk
+        self._open.pop(wish.family, None)
+        if self._given[part.node.pk] < BLOCK:
+            self._open[wish.family] = part
 
     def _parts(self, wish: Wish) -> Iterator[Part]:
         """The part of the node, or those of all nodes in turn."""
         if wish.node or not self.network.is_segmented:
             node = node_of(self.network, wish.node)
-            segment = self.network.segments.filter(node=node).first()
-            self._read_pointers([node])
-            yield from _of_family(self.network, node, segment, wish)
+            part = self._of_family(node, self.network.segments.filter(node=node).first(), wish)
+            self._read_pointer(part)
+            yield part
             return
+        if open := self._open.get(wish.family):
+            yield open
         full: set[int] = set()
-        for number, segments in enumerate(self._segments(wish)):
+        for number, parts in enumerate(self._parts_in_turn(wish)):
             if number == 1:
                 full = _full_nodes(self.network, wish)
-            left = [(row, row.node) for row in segments if row.node and row.node.pk not in full]
-            self._read_pointers([node for _, node in left])
-            for segment, node in left:
-                yield from _of_family(self.network, node, segment, wish)
+            yield from (part for part in parts if part.node.pk not in full)
 
-    def _segments(self, wish: Wish) -> Iterator[list[Segment]]:
-        """All segments, beginning behind the one whose turn it was last: first as many as may do."""
+    def _parts_in_turn(self, wish: Wish) -> Iterator[list[Part]]:
+        """Those of all nodes, beginning behind the one whose turn it was last: first as many as may do."""
         turn, few = self._turn, -(-wish.count // BLOCK) + 1
-        rows = self.network.segments.exclude(subnet="").select_related("node").order_by("node_id")
-        behind, before = rows.filter(node_id__gt=turn), rows.filter(node_id__lte=turn)
-        for some in (behind[:few], behind[few:], before):
-            if found := list(some):
-                yield found
+        first = self._read_parts(wish, turn, LAST_KEY, few)
+        yield first
+        if len(first) == few:
+            yield self._read_parts(wish, first[-1].node.pk, LAST_KEY, LAST_KEY)
+        yield self._read_parts(wish, 0, turn, LAST_KEY)
 
-    def _read_pointers(self, nodes: Sequence[Node]) -> None:
-        for key, number in free.pointers(self.network, nodes).items():
-            self._pointers.setdefault(key, number)
+    def _read_parts(self, wish: Wish, behind: int, to: int, most: int) -> list[Part]:
+        """Those of nodes with keys ``behind < key <= to``, and their pointers."""
+        family = wish.family or self.network.cidrs[0].version
+        found = []
+        for segment, node, pointer in PARTS.rows(family, self.network.pk, behind, to, most):
+            part = self._of_family(node, segment, wish)
+            if pointer:
+                self._pointers.setdefault(part.key, int(pointer.address))
+            found.append(part)
+        return found
 
+    def _read_pointer(self, part: Part) -> None:
+        rows = Pointer.objects.filter(network=self.network, node=part.node, family=part.cidr.version)
+        if part.key not in self._pointers and (row := rows.first()):
+            self._pointers[part.key] = int(row.address)
 
-def _of_family(network: Network, node: Node, segment: Segment | None, wish: Wish) -> Iterator[Part]:
-    """Raises Problem when the network has no addresses of the family."""
-    cidrs = network.part(segment)
-    found = [cidr for cidr in cidrs if wish.family in (0, cidr.version)]
-    if wish.family and not found:
+    def _of_family(self, node: Node, segment: Segment | None, wish: Wish) -> Part:
+        """Raises Problem when the network has no addresses of the family."""
+        cidrs = self.network.part(segment)
+        for cidr in cidrs:
+            if wish.family in (0, cidr.version):
+                return Part(self.network, node, cidr)
         has = " and ".join(f"IPv{cidr.version}" for cidr in cidrs)
-        why = f"is a family that {network.name} has no addresses of"
+        why = f"is a family that {self.network.name} has no addresses of"
         raise Problem(Fault("family", str(wish.family), why, f"It has {has}"))
-    yield from (Part(network, node, cidr) for cidr in found[:1])
+
+
+def _key(one: Chosen) -> int | None:
+    return one.node.pk if one.node else None
 
 
 def _full_nodes(network: Network, wish: Wish) -> set[int]:

@@ -8,20 +8,28 @@ reached. So an address that was freed is reserved again last, and a pick reads a
 addresses, however many are in use elsewhere. Callers hold the cluster's lock.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from django.db.models import BinaryField
-from django.db.models.functions import Cast
+from django.db import connection
 from netaddr import IPAddress, IPNetwork
 
-from networks.fields import MAPPED
-from networks.models import Address, Network, Pointer
+from netadmin.statements import Statement
+from networks.fields import MAPPED, packed
+from networks.models import Network
 from nodes.models import Node
 
 WINDOW = 64
 """Addresses that are looked at first; then twice as many, and so on."""
 WIDEST = 1 << 16
+IN_USE = Statement(
+    "SELECT address FROM networks_address"
+    " WHERE network_id = %s AND locality = %s AND address BETWEEN %s AND %s"
+)
+MOVE = """
+INSERT INTO networks_pointer (network_id, node_id, family, address) VALUES {rows}
+ON CONFLICT (network_id, node_id, family) DO UPDATE SET address = excluded.address
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,38 +55,26 @@ class Part:
         return self.node.pk, self.cidr.version
 
 
-def pointers(network: Network, nodes: Sequence[Node]) -> dict[tuple[int, int], int]:
-    """By node and family, the address that was reserved last."""
-    rows = Pointer.objects.filter(network=network, node__in=[node.pk for node in nodes])
-    return {(row.node_id, row.family): int(row.address) for row in rows}
-
-
 def move_pointers(network: Network, last: dict[tuple[int, int], IPAddress]) -> None:
-    """Remember what was reserved last."""
-    rows = [
-        Pointer(network=network, node_id=node, family=family, address=address)
+    """Remember what was reserved last, by node and family."""
+    values = [
+        value
         for (node, family), address in sorted(last.items())
+        for value in (network.pk, node, family, packed(address))
     ]
-    Pointer.objects.bulk_create(
-        rows,
-        update_conflicts=True,
-        unique_fields=["network", "node", "family"],
-        update_fields=["address"],
-    )
+    if values:
+        with connection.cursor() as cursor:
+            cursor.execute(MOVE.format(rows=", ".join(["(%s, %s, %s, %s)"] * len(last))), values)
 
 
-def take(part: Part, wanted: int, last: int | None, but: frozenset[int] = frozenset()) -> list[IPAddress]:
-    """Up to ``wanted`` free addresses, in the order in which they are to be handed out.
+def addresses(part: Part, last: int | None, first: int) -> Iterator[int]:
+    """The free numbers of the part, in the order in which they are to be handed out; read as they are taken.
 
-    ``last``: the pointer; None, or outside the part: from the top. ``but``: not these.
+    ``last``: the pointer; None, or outside the part: from the top. ``first``: how many will be taken surely.
     """
-    found: list[int] = []
-    for window in windows(part.low, part.high, last, max(wanted, WINDOW)):
+    for window in windows(part.low, part.high, last, max(first, WINDOW)):
         used = _in_use(part, window)
-        found += [number for number in reversed(window) if number not in used and number not in but]
-        if len(found) >= wanted:
-            break
-    return [IPAddress(number, part.cidr.version) for number in found[:wanted]]
+        yield from (number for number in reversed(window) if number not in used)
 
 
 def windows(low: int, high: int, last: int | None, size: int) -> Iterator[range]:
@@ -93,10 +89,7 @@ def windows(low: int, high: int, last: int | None, size: int) -> Iterator[range]
 
 def _in_use(part: Part, window: range) -> set[int]:
     """Read as bytes: with thousands of rows the objects would cost more than the query."""
-    first, last = (IPAddress(number, part.cidr.version) for number in (window[0], window[-1]))
-    rows = Address.objects.filter(
-        network=part.network, locality=part.network.locality(part.node), address__range=(first, last)
-    ).order_by()
-    raws = rows.annotate(raw=Cast("address", BinaryField())).values_list("raw", flat=True)
+    first, last = (packed(IPAddress(number, part.cidr.version)) for number in (window[0], window[-1]))
     offset = MAPPED if part.cidr.version == 4 else 0
-    return {int.from_bytes(raw, "big") - offset for raw in raws}
+    rows = IN_USE.rows(part.network.pk, part.network.locality(part.node), first, last)
+    return {int.from_bytes(raw, "big") - offset for (raw,) in rows}

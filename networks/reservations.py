@@ -4,12 +4,13 @@
 
 A reservation is an allocation with one address. The worker of the node in whose part it lies holds a
 lease for it in the IPAM store, so that no plugin hands it out. Each verb is one transaction under the
-cluster's lock.
+cluster's lock; those who reserve at the same time share one.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,7 +18,9 @@ from django.db import transaction
 from django.utils import timezone
 from netaddr import IPAddress
 
+from netadmin.groupcommit import GroupCommit, Waiting
 from netadmin.problems import Conflict, Fault, Missing, Problem
+from netadmin.statements import Statement
 from networks import alike, conflist, holders, wishes
 from networks.choosing import Choice, Chosen
 from networks.fields import packed
@@ -25,12 +28,15 @@ from networks.lookups import the_network, the_node
 from networks.models import Address, Allocation, Learnt, Network, State, Type
 from networks.wishes import Wish
 from nodes import events, holdings
-from nodes.models import Cluster, Node
+from nodes.models import Cluster, Event, Node
 from workers import holdings as wire
 
 NAMED = 3
 """How many rows a refusal names."""
 BATCH = 500
+BY_NAME = Statement(
+    "SELECT {network} FROM networks_network network WHERE name = %s", but=("peers_body",), network=Network
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,53 +54,88 @@ class Kept:
         return self.chosen.address
 
 
-@transaction.atomic
+@dataclass(frozen=True, slots=True)
+class _Request:
+    network: str
+    wanted: Sequence[Wish]
+    by: str
+
+
+_Waiting = Waiting[_Request, list[Kept]]
+
+
 def reserve(network: str, wanted: Sequence[Wish], *, by: str) -> list[Kept]:
-    """Keep addresses: all that are wished for, or none.
+    """Keep addresses: all that are wished for, or none. Not inside of a transaction.
 
     Raises Problem for what cannot be, Conflict for what somebody has, or when there is no room.
     """
     wishes.judge(wanted)
-    Cluster.locked()
-    declared = _reservable(network)
-    choice = choose(declared, wanted)
-    choice.remember()
-    kept = _save(declared, choice.chosen)
-    after = {"addresses": _brief([one.address for one in choice.chosen]), **wanted[0].said}
-    events.record(by, "reserved", "network", network, after=after)
-    return kept
+    return _TOGETHER.call(_Request(network, wanted, by))
 
 
 @transaction.atomic
 def available(network: str, wish: Wish) -> list[Chosen]:
     """What the wish would get now; nothing is kept. As many as there are, at most ``wish.count``."""
-    declared = _reservable(network)
-    choice = Choice(declared)
-    try:
-        choice.any(wish)
-    except Conflict:
-        if not choice.chosen:
-            return []
-    return choice.chosen
+    return Choice(_reservable(network)).some(wish)
 
 
 @transaction.atomic
 def look(network: str, wanted: Sequence[Wish]) -> list[Chosen]:
     """What the wishes would get now, all or none; nothing is kept. Raises what ``reserve`` raises."""
     wishes.judge(wanted)
-    return choose(_reservable(network), wanted).chosen
+    return Choice(_reservable(network)).request(wanted)
 
 
-def choose(network: Network, wanted: Sequence[Wish]) -> Choice:
-    """Named addresses first, so that a wish for any does not take one of them."""
-    choice = Choice(network)
-    choice.named(wanted)
-    for place, wish in enumerate(wanted):
-        if wish.address is None:
-            with wishes.placed(wanted, place):
-                choice.any(wish, place)
-    choice.chosen.sort(key=lambda one: one.place)
-    return choice
+def _reserve_all(waiting: Sequence[_Waiting]) -> None:
+    """Under the cluster's lock, network by network; in each, first come, first served."""
+    Cluster.locked()
+    by_network: dict[str, list[_Waiting]] = {}
+    for one in waiting:
+        by_network.setdefault(one.request.network, []).append(one)
+    for name, those in sorted(by_network.items()):
+        try:
+            network = _reservable(name)
+        except Problem as problem:
+            for one in those:
+                one.refuse(problem)
+        else:
+            _reserve_of(network, those)
+
+
+def _reserve_of(network: Network, waiting: list[_Waiting]) -> None:
+    choice, chosen, left = _choose(network, waiting)
+    if not left:
+        return
+    choice.remember()
+    kept = iter(_save(network, [one for those in chosen for one in those]))
+    for one, those in zip(left, chosen, strict=True):
+        one.answer = list(islice(kept, len(those)))
+    events.record_all(
+        Event(
+            actor=one.request.by,
+            verb="reserved",
+            kind="network",
+            name=network.name,
+            after={"addresses": _brief([each.address for each in those]), **one.request.wanted[0].said},
+        )
+        for one, those in zip(left, chosen, strict=True)
+    )
+
+
+def _choose(network: Network, waiting: list[_Waiting]) -> tuple[Choice, list[list[Chosen]], list[_Waiting]]:
+    """What each request gets, and those that get something. One that is refused has begun to take addresses:
+    without it, the choice is made once more."""
+    choice, chosen = Choice(network), []
+    for one in waiting:
+        try:
+            chosen.append(choice.request(one.request.wanted))
+        except Problem as problem:
+            one.refuse(problem)
+            return _choose(network, [other for other in waiting if other is not one])
+    return choice, chosen, waiting
+
+
+_TOGETHER = GroupCommit(_reserve_all)
 
 
 @transaction.atomic
@@ -164,7 +205,8 @@ def _decline(row: Allocation, node: Node, why: str) -> None:
 
 def _reservable(name: str) -> Network:
     """The network; raises Problem when its addresses are not handed out of a lease store of ours."""
-    network = the_network(name, Network.objects.defer("peers_body"))
+    found = next(BY_NAME.rows(name), None)
+    network: Network = found[0] if found else the_network(name)  # which raises Missing
     why, remedy = "", "Declare a network of type routed_bridge, or bridge"
     if network.is_off or not network.network:
         why, remedy = "has no range, so it has no addresses to keep", "Declare its range first"

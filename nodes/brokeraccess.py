@@ -85,6 +85,6 @@ def _text(name: str | bytes) -> str:
 
 
 def _execute(*commands: tuple[str, ...]) -> list[Any]:
-    with broker.app.connection_for_write() as connection:
+    with broker.connection() as connection:
         channel: Any = connection.default_channel
         return [channel.client.execute_command(*command) for command in commands]

@@ -1,5 +1,6 @@
 """The one way to write an event."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from nodes.models import Event
@@ -8,3 +9,8 @@ from nodes.models import Event
 def record(actor: str, verb: str, kind: str, name: str, *, before: Any = None, after: Any = None) -> Event:
     """Append an event; in the transaction of what it tells about, or not at all."""
     return Event.objects.create(actor=actor, verb=verb, kind=kind, name=name, before=before, after=after)
+
+
+def record_all(those: Iterable[Event]) -> None:
+    """The same, of several at once."""
+    Event.objects.bulk_create(those)

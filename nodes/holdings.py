@@ -7,17 +7,24 @@ by a node that was removed and added again, or after an older copy of the databa
 import time
 from collections.abc import Iterable
 
-from django.db.models import F, Value
-from django.db.models.functions import Greatest
+from django.db import connection
 
 from nodes import wakeup
-from nodes.models import Node
+
+NEWER = """
+UPDATE nodes_node SET holdings = CASE WHEN holdings < %s THEN %s ELSE holdings + 1 END
+WHERE id IN ({keys}) RETURNING id, holdings, name
+"""
 
 
 def changed(nodes: Iterable[int]) -> dict[int, int]:
     """The new version by node (key). In the transaction of the change, under the cluster's lock."""
-    rows = Node.objects.filter(pk__in=set(nodes))
-    rows.update(holdings=Greatest(F("holdings") + 1, Value(time.time_ns() // 1000)))
-    found = list(rows.values_list("pk", "holdings", "name"))
+    keys = sorted(set(nodes))
+    if not keys:
+        return {}
+    now = time.time_ns() // 1000
+    with connection.cursor() as cursor:
+        cursor.execute(NEWER.format(keys=", ".join(["%s"] * len(keys))), [now, now, *keys])
+        found = cursor.fetchall()
     wakeup.holdings_on_commit(name for _, _, name in found)
     return {pk: version for pk, version, _ in found}

@@ -4,10 +4,26 @@ import hashlib
 import secrets
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.db import transaction
 
+from netadmin import roles
+from netadmin.statements import Statement
 from nodes import brokeraccess, events
 from nodes.models import Node, Token
+
+FIND = Statement(
+    f"""
+    SELECT {{token}}, {{person}}, {{node}}, {roles.RANK.format(user="person.id")}
+    FROM nodes_token token
+    LEFT JOIN auth_user person ON person.id = token.user_id
+    LEFT JOIN nodes_node node ON node.id = token.node_id
+    WHERE token.digest = %s
+    """,
+    token=Token,
+    person=get_user_model(),
+    node=Node,
+)
 
 
 def hashed(token: str) -> str:
@@ -16,8 +32,14 @@ def hashed(token: str) -> str:
 
 
 def find(token: str) -> Token | None:
-    """The row of a token with its user or node, or None. One query."""
-    return Token.objects.select_related("user", "node").filter(digest=hashed(token)).first()
+    """The row of a token with its user, whose role is known then, or its node; or None. One query."""
+    for row, person, node, rank in FIND.rows(hashed(token)):
+        row.user, row.node = person, node
+        if person is not None:
+            roles.remember(person, rank)
+        found: Token = row
+        return found
+    return None
 
 
 @transaction.atomic

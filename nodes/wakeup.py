@@ -51,7 +51,7 @@ def tell_holders() -> None:
 def wake_up(names: Sequence[str]) -> None:
     """Publish one message per node; what is still in a queue is replaced, so the queue of a
     node that is away never holds more than one. Raises kombu's OperationalError."""
-    with broker.app.connection_for_write() as connection:
+    with broker.connection() as connection:
         channel: Any = connection.default_channel
         channel.client.delete(*(f"node.{name}" for name in names))
         _publish(broker.TASK, names, connection)
@@ -60,13 +60,13 @@ def wake_up(names: Sequence[str]) -> None:
 def tell_of_questions(names: Sequence[str]) -> None:
     """The same, behind what is still in a queue: no wake-up may be lost for a question. One that is
     lost for a wake-up is not missed, as the node then hears of it with its document."""
-    with broker.app.connection_for_write() as connection:
+    with broker.connection() as connection:
         _publish(broker.QUESTIONS, names, connection)
 
 
 def tell_of_holdings(names: Sequence[str]) -> None:
     """The same as of questions."""
-    with broker.app.connection_for_write() as connection:
+    with broker.connection() as connection:
         _publish(broker.HOLDINGS, names, connection)
 
 

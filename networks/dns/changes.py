@@ -42,7 +42,7 @@ def serial() -> int:
 
 def tell() -> None:
     """Publish that something changed; raises kombu's OperationalError."""
-    with broker.app.connection_for_write() as connection:
+    with broker.connection() as connection:
         channel: Any = connection.default_channel
         channel.client.publish(broker.NAMES, "changed")
 

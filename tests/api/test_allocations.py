@@ -103,5 +103,5 @@ def test_it_asks_the_database_the_same_however_many_there_are(
     network = factories.a_network()
     for number in range(many):
         factories.an_allocation(network, f"10.11.0.{number}", nodes[0], resource=f"ip#{number}")
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(4):
         assert len(vera.get(URL).json()["results"]) == many

@@ -378,5 +378,5 @@ def test_a_node_that_declines_says_who_has_the_address(oscar: Client, backend1: 
 def test_it_asks_the_database_the_same_however_many_are_kept(
     oscar: Client, backend1: Network, django_assert_num_queries: DjangoAssertNumQueries, many: int
 ) -> None:
-    with django_assert_num_queries(18):
+    with django_assert_num_queries(15):
         kept(oscar, {"node": "n1", "count": many})

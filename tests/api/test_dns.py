@@ -67,5 +67,5 @@ def test_the_number_of_queries_does_not_grow(
     for number in range(services):
         factories.an_allocation(web, f"10.11.1.{number}", nodes[0], service=f"root/svc/s{number}")
     vera.get(URL)
-    with django_assert_num_queries(7):  # type: ignore[operator]
+    with django_assert_num_queries(6):  # type: ignore[operator]
         vera.get(URL)

@@ -43,5 +43,5 @@ def test_it_takes_the_same_queries_for_any_number(
     for node in nodes:
         factories.reported(node, foreign={f"/x/{number}.conf": f"net{number}" for number in range(9)})
     vera.get(URL)
-    with django_assert_num_queries(4):  # token and role, names, reports
+    with django_assert_num_queries(3):  # token and role, names, reports
         assert len(vera.get(URL).json()) == 9

@@ -424,7 +424,7 @@ def test_it_asks_the_database_the_same_however_many_there_are(
         factories.a_network(f"b{number}", f"10.{100 + number}.0.0/16")
     for number in range(1, many + 1):
         factories.reported(f"n{number}")
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(9):
         shown = vera.get(URL).json()
     assert len(shown["results"]) == many + 2
     assert len(shown["results"][0]["segments"]) == many

@@ -201,5 +201,5 @@ def test_it_asks_the_database_the_same_however_many_there_are(
     for number in range(1, many + 1):
         factories.a_node(f"n{number}")
         factories.reported(f"n{number}")
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(5):
         assert len(vera.get(URL).json()["results"]) == many

@@ -55,7 +55,7 @@ def test_its_nodes_are_told_one_by_one(
     operation = asked("n1", "n2", "n3", "n4")
     answered(operation, "n1")
     answered(operation, "n2", Answer("failed", why="no kernel"))
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(4):
         rows = vera.get(f"{URL}{operation.pk}/nodes/").json()["results"]
     told = [(row["node"], row["state"], row["answer"], row["why"]) for row in rows]
     assert told == [
@@ -83,7 +83,7 @@ def test_the_newest_comes_first_in_the_list(
     vera: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     first, second = asked("n1"), asked("n2")
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(2):
         rows = vera.get(URL).json()["results"]
     assert [row["id"] for row in rows] == [second.pk, first.pk]
 

@@ -427,11 +427,11 @@ def test_one_costs_the_same_however_many_there_are(
         asked(oscar, resource=f"ip#{number}", expose=[f"80/tcp:{8000 + number}"])
     asked(oscar, resource="ip#x")
     row = Allocation.objects.get(resource="ip#x")
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(3):
         assert oscar.get(f"{URL}{row.pk}/").status_code == 200
     with CaptureQueriesContext(connection) as queries:
         assert ask(oscar, resource="ip#y", expose=["80/tcp:7999"]).status_code == 202
-    assert len(queries) == 20
+    assert len(queries) == 18
 
 
 def test_it_is_released_by_the_verb_alone(oscar: Client, network: Network) -> None:

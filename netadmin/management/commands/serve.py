@@ -15,7 +15,7 @@ from networks import desired
 from nodes import brokeraccess, tokens
 
 DEFAULT_BIND = "127.0.0.1:8000"
-THREADS = 4
+THREADS = 8
 BROKER_WITHIN = 10.0
 """Seconds; it takes less than a tenth of one."""
 
