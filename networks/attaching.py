@@ -80,4 +80,4 @@ def _are_gone(rows: Sequence[Allocation]) -> bool:
 
 
 def _is_acted_on(row: Allocation) -> bool:
-    return row.node is not None and row.node.held >= row.version
+    return row.node is not None and row.carried >= row.version

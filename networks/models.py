@@ -278,6 +278,9 @@ class Allocation(models.Model):
     version = models.PositiveBigIntegerField(
         default=0, editable=False, help_text="Of the node's holdings, when it was changed last."
     )
+    carried = models.PositiveBigIntegerField(
+        default=0, editable=False, help_text="The version that its node has carried out, or could not."
+    )
 
     STANDINGS = {
         "failed": models.Q(state=State.REQUESTED, healthy=False),

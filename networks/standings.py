@@ -50,7 +50,7 @@ def take_in(node: Node, said: wire.Statement) -> bool:
         # An older copy of the database was put back: the node is to look again.
         holdings.changed([row.pk])
         return False
-    Node.objects.filter(pk=row.pk).update(stated=said.sequence, held=max(said.version, 0))
+    Node.objects.filter(pk=row.pk).update(stated=said.sequence)
     reservations.take_in(row, said.declined)
     _save(_judged(row, said))
     return True
@@ -66,6 +66,8 @@ class Change:
     had: dict[Place, Address]
     has: set[Place] = field(default_factory=set)
     """What it holds by this statement, and what was asked for by name."""
+    ends: bool = False
+    """The node has carried out, or could not, what was asked for last; it had not said so before."""
 
     @property
     def differs(self) -> bool:
@@ -107,7 +109,7 @@ def _change(row: Allocation, node: Node, standing: wire.Standing | None) -> Chan
     change = Change(row, standing, _columns(row), had)
     if row.state == State.RELEASING:
         change.has = set(had)
-    elif _is_of_before(row, standing):
+    elif standing and _is_of_before(standing):
         change.has, row.state, row.healthy = set(had), State.REQUESTED, True
     else:
         row.state = State.ATTACHED if _is_attached(standing) else State.REQUESTED
@@ -116,12 +118,18 @@ def _change(row: Allocation, node: Node, standing: wire.Standing | None) -> Chan
         change.has = _places(row.network, node, [*stated, *row.wanted])
     for column, text in _said(standing).items():
         setattr(row, column, _fitting(column, text))
+    if row.carried < row.version and not _is_pending(standing):
+        change.ends, row.carried = True, row.version
     return change
 
 
-def _is_of_before(row: Allocation, standing: wire.Standing | None) -> bool:
-    """It tells of what was asked for before the last change, which the node is about to carry out."""
-    return standing is not None and standing.state == wire.RELEASING
+def _is_pending(standing: wire.Standing | None) -> bool:
+    return standing is None or standing.pending or _is_of_before(standing)
+
+
+def _is_of_before(standing: wire.Standing) -> bool:
+    """It tells of what was asked for before the last change, and is detached before that is carried out."""
+    return standing.state == wire.RELEASING
 
 
 def _is_attached(standing: wire.Standing | None) -> bool:
@@ -177,10 +185,14 @@ def _save(found: Judgement) -> None:
         for place in sorted(change.has - set(change.had))
     ]
     Address.objects.bulk_create(new, batch_size=BATCH)
-    differing = [change.row for change in found.changes if change.differs]
+    differing = [change.row for change in found.changes if change.differs or change.ends]
     # A tenth of what bulk_update costs; the rows are there, as the cluster's lock is held.
     Allocation.objects.bulk_create(
-        differing, update_conflicts=True, unique_fields=["id"], update_fields=FIELDS, batch_size=BATCH
+        differing,
+        update_conflicts=True,
+        unique_fields=["id"],
+        update_fields=[*FIELDS, "carried"],
+        batch_size=BATCH,
     )
     Event.objects.bulk_create(_events(found), batch_size=BATCH)
     if found.gone or let_go or gave_way:

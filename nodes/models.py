@@ -95,11 +95,6 @@ class Node(models.Model):
     holdings = models.PositiveBigIntegerField(
         default=0, editable=False, help_text="Version of what it must hold for services."
     )
-    held = models.PositiveBigIntegerField(
-        default=0,
-        editable=False,
-        help_text="Version of the holdings that it has acted on, as it stated last.",
-    )
     stated = models.PositiveBigIntegerField(
         default=0, editable=False, help_text="Sequence of its newest statement."
     )

@@ -94,6 +94,8 @@ class Standing:
     why: str = ""
     """What is waited for, or wrong; empty: nothing."""
     remedy: str = ""
+    pending: bool = False
+    """All that was said tells of before the last change, which is still to be carried out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ def again(row: Allocation, **columns: Any) -> Allocation:
     return row
 
 
-def standing(row: Allocation, *addresses: str, state: str = ATTACHED, **said: str) -> Standing:
+def standing(row: Allocation, *addresses: str, state: str = ATTACHED, **said: Any) -> Standing:
     return Standing(row.uuid.hex, state, addresses, **said)
 
 

@@ -405,6 +405,35 @@ def test_who_waits_is_not_answered_by_how_it_was_before_a_change(
     assert response.status_code == 202
 
 
+def test_who_waits_for_a_change_is_answered_when_the_node_has_carried_it_out(
+    oscar: Client, n1: Client, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until then it is attached as before, and stays in the DNS."""
+    row = attached(oscar, n1)
+    events, pending = Event.objects.count(), iter((True, True, False))
+
+    def work(seconds: float) -> None:
+        assert state(n1, standing(row, "10.11.0.2", pending=next(pending))).status_code == 204
+        row.refresh_from_db()
+        assert (row.state, row.healthy) == (State.ATTACHED, True)
+
+    monkeypatch.setattr(waiting.time, "sleep", work)
+    assert oscar.patch(f"{URL}{row.pk}/?wait=60", {"expose": ["80/tcp:8080"]}).status_code == 200
+    assert next(pending, None) is None
+    assert Event.objects.count() == events + 1
+
+
+def test_who_changes_what_failed_is_not_answered_by_that_failure(
+    oscar: Client, n1: Client, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = asked(oscar, expose=["80/tcp:8080"])
+    state(n1, standing(row, state=wire.FAILED, why="host port 8080/tcp belongs to another"))
+    said = iter((standing(row, state=wire.FAILED, pending=True), standing(row, "10.11.0.2")))
+    monkeypatch.setattr(waiting.time, "sleep", lambda seconds: state(n1, next(said)))
+    response = oscar.patch(f"{URL}{row.pk}/?wait=60", {"expose": ["80/tcp:8081"]})
+    assert (response.status_code, response.json()["state"]) == (200, "attached")
+
+
 def test_not_everybody_may_wait(oscar: Client, network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "WAITERS", threading.BoundedSemaphore(1))
     with waiting.WAITERS:

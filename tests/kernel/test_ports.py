@@ -16,8 +16,19 @@ from lab.namespaces import Namespace
 from lab.waiting import until
 from tests.documents import document, routed
 from tests.kernel import attaching
-from tests.kernel.attaching import a_keeper, an_attacher, attachment, becomes, exposed, held, symlink
+from tests.kernel.attaching import (
+    a_keeper,
+    an_attacher,
+    attachment,
+    becomes,
+    exposed,
+    held,
+    standing,
+    symlink,
+)
 from tests.kernel.node import Node
+from workers.attaching.hostports import HostPorts
+from workers.attaching.keeper import Keeper
 from workers.holdings import Attachment, Holdings
 from workers.kernel import conntrack
 from workers.kernel.messages import INET
@@ -157,8 +168,8 @@ def test_a_port_that_another_attachment_has_is_refused_with_its_name_and_free_be
         with a_keeper(node, BOTH) as keeper:
             becomes(keeper, one, "attached")
             keeper.hold(_holdings(2, one, two))
-            standing = becomes(keeper, two, "failed")
-            assert standing.why == "host port 8001/tcp of this node belongs to root/svc/web1 ip#0"
+            said = becomes(keeper, two, "failed")
+            assert said.why == "host port 8001/tcp of this node belongs to root/svc/web1 ip#0"
             assert ask(client, "10.0.0.1") == "c1 10.0.0.9"
             keeper.hold(_holdings(3, two))
             becomes(keeper, two, "attached", within=2)
@@ -177,6 +188,31 @@ def test_host_ports_change_without_a_new_attachment(node: Node, client: Namespac
             assert becomes(keeper, one, "attached").mac == mac
             keeper.hold(_holdings(3, one))
             until(lambda: not ask(client, "10.0.0.1", within=0.3), what="it is not any more", within=2)
+
+
+def test_until_host_ports_are_changed_the_node_says_that_it_tells_of_before(
+    node: Node, client: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    with a_server("c1") as inside:
+        held(node, one := web(inside.path, expose=()))
+        with a_keeper(node, BOTH) as keeper:
+            assert not becomes(keeper, one, "attached").pending
+            real = HostPorts.put
+            monkeypatch.setattr(HostPorts, "put", lambda *args: go_on.wait(10) and real(*args))
+            keeper.hold(_holdings(2, web(inside.path)))
+            until(lambda: _version(keeper) == 2, what="it tells of the new version", within=2)
+            said = standing(keeper, one)
+            assert said
+            assert (said.state, said.pending) == ("attached", True)
+            go_on.set()
+            until(lambda: not becomes(keeper, one, "attached").pending, what="it is carried out", within=2)
+            assert ask(client, "10.0.0.1") == "c1 10.0.0.9"
+
+
+def _version(keeper: Keeper) -> int:
+    said = keeper.statement()
+    return said.version if said else 0
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,17 @@ def test_a_port_of_a_node_leads_to_one(cluster: Cluster, backend1: None) -> None
     released(cluster.api, ask(cluster.api, "prod/svc/b", expose=["81/tcp:8080"]))
 
 
+def test_a_change_of_ports_is_answered_when_they_are_mapped(cluster: Cluster, backend1: None) -> None:
+    node = cluster.nodes["n1"].namespace
+    row = ask(cluster.api, "prod/svc/a")
+    for port in (8080, 8081, 8082):
+        path = f"allocations/{row['id']}/?wait=20"
+        row = cluster.api.call("PATCH", path, {"expose": [f"80/tcp:{port}"]})[0]
+        mapped = node.run(["nft", "list", "map", "inet", "netadmin_ports", "dnat4"])
+        assert f"tcp . {port} : {row['addresses'][0]} . 80" in mapped
+    released(cluster.api, row)
+
+
 def test_eight_clients_attach_and_detach_and_nothing_is_shared_or_left(
     cluster: Cluster, backend1: None
 ) -> None:

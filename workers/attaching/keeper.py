@@ -352,11 +352,14 @@ class Keeper(threading.Thread):
 
 def _known(key: str, held: Held, wanted: Attachment | None) -> Standing | None:
     """How it is with what is wanted now; None: nothing is known yet. One that is to be detached first, as
-    it was asked for otherwise, is not passed off as what is wanted now; ports change where it is."""
+    it was asked for otherwise, is not passed off as what is wanted now; ports change where it is, and until
+    they have it is as it was."""
     if wanted is None:
         return _releasing(key, held)
-    as_wanted = held.judged and replace(held.judged, expose=()) == replace(wanted, expose=())
-    return held.standing if as_wanted or held.standing is None else _releasing(key, held)
+    if held.standing is None or held.judged == wanted:
+        return held.standing
+    changes_where_it_is = held.judged and replace(held.judged, expose=wanted.expose) == wanted
+    return replace(held.standing, pending=True) if changes_where_it_is else _releasing(key, held)
 
 
 def _releasing(key: str, held: Held) -> Standing:
