@@ -9,7 +9,8 @@ status 1 and the same sentences that the REST API and the pages show.
 """
 
 import getpass
-from argparse import RawDescriptionHelpFormatter
+import re
+from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from textwrap import fill
 from typing import Any, Protocol
@@ -21,6 +22,7 @@ from netadmin.environment import EnvironmentProblem
 from netadmin.problems import Problem
 
 HELP_WIDTH = 79
+SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
 
 
 def by() -> str:
@@ -77,6 +79,13 @@ class Verbs(Refusing):
     def handle(self, *args: Any, run: Any, names: CommandParser, **options: Any) -> None:
         own = {action.dest for action in names._actions} - {"help"}
         run(**{name: value for name, value in options.items() if name in own})
+
+
+def seconds(text: str) -> float:
+    """Of an argument; for argparse."""
+    if not SECONDS.fullmatch(text):
+        raise ArgumentTypeError(f"{text} is no number of seconds; give one like 10 or 0.5")
+    return float(text)
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

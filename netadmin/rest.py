@@ -8,11 +8,13 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
+from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import exceptions, serializers
 from rest_framework.pagination import CursorPagination, PageNumberPagination
@@ -20,7 +22,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from netadmin.problems import Fault, Problem
+from netadmin.problems import Fault, Missing, Problem
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +43,34 @@ IF_MATCH = OpenApiParameter(
 FORCE = OpenApiParameter("force", bool, description="Also while addresses are in use.")
 
 
+PAGING = ("page", "page_size", "cursor", "ordering", "format")
+"""Parameters of every list."""
+
+
+class Filters(DjangoFilterBackend):  # type: ignore[misc]
+    """A filter that does not exist is refused: a misspelt one must not find everything."""
+
+    def filter_queryset(self, request: Request, queryset: Any, view: Any) -> Any:
+        found = self.get_filterset_class(view, queryset)
+        refuse_unknown(request, *(found.base_filters if found else ()), *PAGING)
+        return super().filter_queryset(request, queryset, view)
+
+
 class Pages(PageNumberPagination):
     page_size = 100
     page_size_query_param = "page_size"
     max_page_size = 1000
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
+        _require_number(request, "page", "last")
+        _require_number(request, "page_size")
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except exceptions.NotFound as error:
+            page = request.query_params.get("page", "")
+            raise Missing(
+                Fault("page", page, "is behind the last one", "Take page=last, or an earlier one")
+            ) from error
 
 
 class NewestFirst(CursorPagination):
@@ -54,6 +80,10 @@ class NewestFirst(CursorPagination):
     page_size = 100
     page_size_query_param = "page_size"
     max_page_size = 1000
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
+        _require_number(request, "page_size")
+        return super().paginate_queryset(queryset, request, view)
 
 
 class Resource(serializers.Serializer[Any]):
@@ -95,6 +125,25 @@ def expected_version(request: Request) -> int | None:
 
 def etag(version: int) -> str:
     return f'"{version}"'
+
+
+def refuse_unknown(request: Request, *known: str) -> None:
+    """Raises Problem for a parameter of the query that is none of these."""
+    faults = []
+    for name, value in request.query_params.items():
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            remedy = f"Did you mean {close[0]}? " if close else ""
+            remedy += f"There are {', '.join(sorted(set(known)))}"
+            faults.append(Fault(name[:SHOWN], str(value)[:SHOWN], "is no parameter here", remedy))
+    if faults:
+        raise Problem(*faults)
+
+
+def _require_number(request: Request, name: str, *words: str) -> None:
+    text = request.query_params.get(name, "1")
+    if text not in words and not (re.fullmatch(NUMBER, text) and int(text)):
+        raise Problem(Fault(name, text[:SHOWN], "is no number from 1 on", "Leave it out, or give one"))
 
 
 def forced(request: Request) -> bool:
@@ -152,7 +201,7 @@ def respond(error: Exception, context: dict[str, Any]) -> Response | None:
         error = exceptions.PermissionDenied()
     if not isinstance(error, exceptions.APIException):
         return None
-    response = document(error.status_code, str(error.get_codes()), str(error.detail), [])
+    response = document(error.status_code, str(error.get_codes()), str(error.detail), list(_of_body(error)))
     if header := getattr(error, "auth_header", None):
         response["WWW-Authenticate"] = header
     if wait := getattr(error, "wait", None):
@@ -196,6 +245,13 @@ def _faults(detail: Any, data: Any, path: str = "") -> Iterator[Fault]:
         yield Fault(
             path or "body", str(data)[:SHOWN], str(detail).rstrip("."), "See /api/v1/docs/ for what it takes"
         )
+
+
+def _of_body(error: exceptions.APIException) -> Iterator[Fault]:
+    """A body that cannot be read as JSON."""
+    if isinstance(error, exceptions.ParseError | exceptions.UnsupportedMediaType):
+        why = str(error.detail).rstrip(".")
+        yield Fault("body", "", why, "Send JSON, with Content-Type: application/json")
 
 
 def _part(data: Any, key: Any) -> Any:

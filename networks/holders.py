@@ -67,7 +67,7 @@ def refuse(addresses: "QuerySet[Address]", consequence: str, where: str = "") ->
         Fault(
             "force",
             "false",
-            f"{count} addresses are in use{where}: {some(addresses, count)}; {consequence}",
+            f"{_are(count)} in use{where}: {some(addresses, count)}; {consequence}",
             "Release them, or force it",
         )
     )
@@ -79,7 +79,8 @@ def refuse_waiting(asked: "QuerySet[Allocation]", consequence: str) -> None:
     if count := waiting.count():
         named = ", ".join(f"{row.service} {row.resource}" for row in waiting[:NAMED])
         more = f" and {count - NAMED} more" if count > NAMED else ""
-        why = f"{count} services wait for an address: {named}{more}; {consequence}"
+        wait = "1 service waits" if count == 1 else f"{count} services wait"
+        why = f"{wait} for an address: {named}{more}; {consequence}"
         raise InUse(Fault("force", "false", why, "Release them, or force it"))
 
 
@@ -113,6 +114,10 @@ def purpose(reservation: Allocation) -> str:
     """What it is kept for, if that was said: ``reserved for nas``."""
     name = reservation.service or reservation.hostname or reservation.comment
     return f"reserved for {name}" if name else "reserved"
+
+
+def _are(count: int) -> str:
+    return "1 address is" if count == 1 else f"{count} addresses are"
 
 
 def _holder(row: Address) -> str:

@@ -158,7 +158,8 @@ def _outside(address: IPAddress, where: str, cidrs: Sequence[IPNetwork]) -> Faul
 
 def _elsewhere(address: IPAddress, owner: Node | None, cidr: IPNetwork, node: str) -> Fault:
     whose = f"in {cidr}, which is {owner.name}'s part" if owner else f"in {cidr}, which no node has yet"
-    remedy = f"Leave node out, or name an address of {node}'s part"
+    there = f"Name {owner.name} as the node" if owner else "Name no node"
+    remedy = f"{there}, or an address of {node}'s part"
     return Fault("address", str(address), f"is {whose}", remedy)
 
 

@@ -169,6 +169,9 @@ def release_addresses(network: str, addresses: Sequence[IPAddress], *, node: str
         if len(found) > 1:
             where = ", ".join(row.allocation.node.name for row in found if row.allocation.node)
             raise Problem(Fault("node", "", f"is missing: {address} is in use on {where}", "Say which one"))
+    others = [row for row in held.values() if row.allocation.state != State.RESERVED]
+    if others:
+        raise Conflict(*(_no_reservation("address", row.address, row.allocation) for row in others[:NAMED]))
     _release([row.allocation for row in held.values()], by)
 
 
@@ -269,7 +272,7 @@ def _rows(keys: Sequence[int]) -> list[Allocation]:
 def _release(rows: Sequence[Allocation], by: str) -> None:
     """Raises Conflict for what is no reservation."""
     if others := [row for row in rows if row.state != State.RESERVED]:
-        raise Conflict(*map(_no_reservation, others[:NAMED]))
+        raise Conflict(*(_no_reservation("id", row.pk, row) for row in others[:NAMED]))
     keys = [row.pk for row in rows]
     gone: dict[str, list[IPAddress]] = {}
     for start in range(0, len(keys), BATCH):
@@ -282,9 +285,9 @@ def _release(rows: Sequence[Allocation], by: str) -> None:
         events.record(by, "released", "network", name, before={"addresses": _brief(addresses)})
 
 
-def _no_reservation(row: Allocation) -> Fault:
+def _no_reservation(field: str, value: object, row: Allocation) -> Fault:
     remedy = "Stop what uses it; a service gives it back when its allocation is deleted"
-    return Fault("id", str(row.pk), f"is no reservation: {holders.described(row)}", remedy)
+    return Fault(field, str(value), f"is no reservation: {holders.described(row)}", remedy)
 
 
 def _brief(addresses: Iterable[IPAddress]) -> list[str]:

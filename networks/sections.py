@@ -16,7 +16,13 @@ is passed over, and named. ``container#0`` is looked up in the same text: ``dock
 
 import re
 from collections.abc import Iterable, Mapping
-from configparser import DuplicateOptionError, DuplicateSectionError, Error, RawConfigParser
+from configparser import (
+    DuplicateOptionError,
+    DuplicateSectionError,
+    MissingSectionHeaderError,
+    ParsingError,
+    RawConfigParser,
+)
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -148,11 +154,18 @@ def _parsed(text: str) -> dict[str, dict[str, str]]:
         raise Problem(
             Fault("text", name, f"is there twice, again in line {error.lineno}", "Keep one")
         ) from error
-    except Error as error:
-        why = str(error).replace("'<string>'", "the text").replace("\n", " ")
-        remedy = "Write [ip#0], and KEYWORD = VALUE in lines of their own"
-        raise Problem(Fault("text", text[:40], f"cannot be read: {why}", remedy)) from error
+    except ParsingError as error:
+        raise Problem(_unreadable(error)) from error
     return {section: dict(parser[section]) for section in parser.sections()}
+
+
+def _unreadable(error: ParsingError) -> Fault:
+    remedy = "Write [ip#0], and KEYWORD = VALUE in lines of their own"
+    if isinstance(error, MissingSectionHeaderError):
+        return Fault("text", error.line.strip()[:80], f"is in no section, in line {error.lineno}", remedy)
+    number, line = error.errors[0]
+    text = line.strip("'").removesuffix("\\n")
+    return Fault("text", text[:80], f"is neither a section nor a keyword, in line {number}", remedy)
 
 
 def _values(scope: _Scope, section: str) -> dict[str, Any]:

@@ -77,6 +77,7 @@ def find(service: str) -> Standing:
 def apply(text: str, *, service: str, node: str, by: str) -> Applied:
     """Make what the service has on the node what its configuration asks for. Raises Problem, Conflict."""
     service = resources.path(service)
+    lookups.the_node(node)
     wanted = sections.read(text, service, node)
     Cluster.locked()
     of_it = Allocation.objects.filter(node__name=node, service=service).exclude(resource="")

@@ -153,7 +153,7 @@ class AllocationViewSet(viewsets.GenericViewSet[Allocation]):
         .prefetch_related("addresses")
     )
     serializer_class = AllocationSerializer
-    filter_backends = [filters.DjangoFilterBackend]
+    filter_backends = [rest.Filters]
     filterset_class: Any = AllocationFilter
     lookup_value_regex = rest.NUMBER
 

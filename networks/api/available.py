@@ -140,6 +140,7 @@ def _wish(item: Any) -> Wish:
 
 def _asked(request: Request) -> Wish:
     """The wish in the query."""
+    rest.refuse_unknown(request, "node", "family", "count", "format")
     count = _number(request, "count", SHOWN)
     if not 1 <= count <= MOST_SHOWN:
         raise Problem(Fault("count", str(count), "is none of 1 to 1000", "Leave it out, or give one"))

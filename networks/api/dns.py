@@ -7,6 +7,7 @@ from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from netadmin import rest
 from networks.dns import listing, loaded
 from networks.dns.zones import Zones
 from networks.models import Address
@@ -39,6 +40,7 @@ class RecordsView(generics.GenericAPIView[Any]):
     )
     def get(self, request: Request) -> Response:
         """The records, zone by zone, each by name: what ``manage.py dns dump`` prints."""
+        rest.refuse_unknown(request, "name", "type", "zone", *rest.PAGING)
         given = request.query_params
         found = listing.records(
             Zones(loaded.facts()),

@@ -230,7 +230,7 @@ class NetworkViewSet(viewsets.GenericViewSet[Network]):
 
     queryset = Network.objects.defer("peers_body")
     serializer_class = NetworkSerializer
-    filter_backends = [filters.DjangoFilterBackend, OrderingFilter]
+    filter_backends = [rest.Filters, OrderingFilter]
     filterset_class = NetworkFilter
     ordering_fields = ("name", "type", "created", "changed")
     lookup_field = "name"

@@ -115,7 +115,7 @@ class NodeViewSet(viewsets.GenericViewSet[Node]):
     write_role = roles.ADMIN
     queryset = Node.objects.all()
     serializer_class = NodeSerializer
-    filter_backends = [filters.DjangoFilterBackend, OrderingFilter]
+    filter_backends = [rest.Filters, OrderingFilter]
     filterset_class = NodeFilter
     ordering_fields = ("position", "name", "last_seen")
     lookup_field = "name"

@@ -105,7 +105,7 @@ class OperationViewSet(viewsets.GenericViewSet[Operation]):
     queryset = Operation.objects.defer("shared")
     serializer_class = OperationSerializer
     pagination_class = rest.NewestFirst
-    filter_backends = [filters.DjangoFilterBackend]
+    filter_backends = [rest.Filters]
     filterset_class = OperationFilter
     lookup_value_regex = rest.NUMBER
 

@@ -109,7 +109,7 @@ class ServicesView(generics.GenericAPIView[Allocation]):
 
     queryset = services.asked_for()
     serializer_class = StandingSerializer
-    filter_backends = [filters.DjangoFilterBackend]
+    filter_backends = [rest.Filters]
     filterset_class: Any = ServiceFilter
 
     @extend_schema(responses=StandingSerializer(many=True))

@@ -156,6 +156,8 @@ def _require_tcp(port: Port) -> None:
 
 
 def _domain(service: str) -> str:
+    if not service:
+        raise Problem(Fault("service", "", "is missing", "Name it behind the program, like prod/svc/web"))
     path = labels.Path.of(service)
     faults = list(labels.path_faults("service", service))
     if path.kind != labels.SERVICE:

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import QuerySet
 from rest_framework.utils.encoders import JSONEncoder
 
-from netadmin.commandline import by, table
+from netadmin.commandline import by, seconds, table
 from networks import holders, leaks, reservations, wishes
 from networks.leaks import Found
 from networks.lookups import the_network, the_node
@@ -45,12 +45,12 @@ class IpVerbs:
         check.add_argument("--network", metavar="N", help="Only the nodes that are to have it.")
         check.add_argument("--node", metavar="N", help="Only this one.")
         check.add_argument("--release", action="store_true", help="Free them at once, on the same proof.")
-        check.add_argument("--wait", type=float, default=questions.WITHIN, metavar="SECONDS")
+        check.add_argument("--wait", type=seconds, default=questions.WITHIN, metavar="SECONDS")
         check.set_defaults(run=self.check, names=check)
         reserve = verbs.add_parser("reserve", help="Keep addresses for what is not started through here.")
         reserve.add_argument("network")
         reserve.add_argument("addresses", nargs="*", metavar="ADDRESS", help="Default: any.")
-        reserve.add_argument("--count", type=int, default=1, help="How many, when none is named.")
+        reserve.add_argument("--count", type=int, help="How many, when none is named. Default: 1.")
         reserve.add_argument("--node", default="", metavar="N", help="In the part of this node.")
         reserve.add_argument("--family", type=int, default=0, choices=(4, 6))
         for text in ("service", "hostname", "comment"):
@@ -94,11 +94,11 @@ class IpVerbs:
             sys.exit(NOBODY_KNOWS)
 
     def reserve(
-        self, network: str, addresses: list[str], count: int, node: str, family: int, **said: str
+        self, network: str, addresses: list[str], count: int | None, node: str, family: int, **said: str
     ) -> None:
-        one = Wish(node=node, family=family, **said)  # type: ignore[arg-type]
+        one = Wish(node=node, family=family, count=1 if count is None else count, **said)
         named = [replace(one, address=wishes.address(text)) for text in addresses]
-        for kept in reservations.reserve(network, named or [replace(one, count=count)], by=by()):
+        for kept in reservations.reserve(network, named or [one], by=by()):
             where = f" on {kept.chosen.node.name}" if kept.chosen.node else ""
             self._command.stdout.write(f"{kept.address}{where}")
 

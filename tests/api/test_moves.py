@@ -52,7 +52,7 @@ def test_it_is_refused_while_a_node_that_loses_its_part_holds_addresses(
     oscar: Client, held: Network, given: dict[str, Any], named: str
 ) -> None:
     assert refusal(oscar, BACKEND1, given) == (
-        "1 addresses are in use: 10.11.4.7 (root/svc/web on n2); "
+        "1 address is in use: 10.11.4.7 (root/svc/web on n2); "
         f"they would lose what they have by this change of {named}"
     )
 
@@ -88,7 +88,7 @@ def test_a_refused_move_changes_nothing(oscar: Client, held: Network, nodes: lis
 def test_the_default_network_is_not_switched_off_under_containers(oscar: Client, nodes: list[Node]) -> None:
     factories.reported("n3", leases=(factories.a_lease("default", "10.22.0.9", "0123456789abcdef"),))
     assert refusal(oscar, f"{URL}default/", {"network": "none"}) == (
-        "1 addresses are in use: 10.22.0.9 (0123456789ab on n3); "
+        "1 address is in use: 10.22.0.9 (0123456789ab on n3); "
         "they would lose what they have by this change of network"
     )
     assert Network.objects.get(name="default").is_off
@@ -106,7 +106,7 @@ def test_the_range_of_one_node_is_not_moved_under_its_containers(oscar: Client, 
 def test_a_node_that_goes_names_those_who_hold_its_addresses(ada: Client, held: Network) -> None:
     [fault] = ada.delete("/api/v1/nodes/n2/").json()["errors"]
     assert fault["why"] == (
-        "1 addresses are in use on n2: 10.11.4.7 (root/svc/web on n2); they would lose their networks"
+        "1 address is in use on n2: 10.11.4.7 (root/svc/web on n2); they would lose their networks"
     )
 
 

@@ -8,6 +8,7 @@ from django.test import override_settings
 from django.urls import path
 
 from netadmin import urls
+from tests import factories
 from tests.conftest import Client
 
 PROBLEM = "application/problem+json"
@@ -48,6 +49,53 @@ def test_it_takes_json_only(ada: Client) -> None:
 def test_it_answers_json_only(ada: Client) -> None:
     response = ada.get("/api/v1/networks/", HTTP_ACCEPT="text/html")
     assert (response.status_code, response["Content-Type"]) == (406, PROBLEM)
+
+
+LISTS = ("networks", "nodes", "allocations", "services", "events", "operations", "dns/records")
+
+
+@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize(
+    ("query", "field", "why"),
+    [
+        ("nod=n2", "nod", "is no parameter here"),
+        ("%00=1", "\0", "is no parameter here"),
+        ("page_size=0", "page_size", "is no number from 1 on"),
+        ("page_size=many", "page_size", "is no number from 1 on"),
+    ],
+)
+def test_a_misspelt_filter_does_not_find_everything(
+    ada: Client, name: str, query: str, field: str, why: str
+) -> None:
+    response = ada.get(f"/api/v1/{name}/?{query}")
+    assert (response.status_code, response["Content-Type"]) == (400, PROBLEM)
+    [fault] = response.json()["errors"]
+    assert (fault["field"], fault["why"]) == (field, why)
+    assert fault["remedy"]
+
+
+def test_it_says_which_parameters_there_are(ada: Client) -> None:
+    [fault] = ada.get("/api/v1/services/?nod=n2").json()["errors"]
+    assert fault["remedy"].startswith("Did you mean node? There are cursor, format, network, node, ")
+    factories.a_network()
+    [fault] = ada.get("/api/v1/networks/backend1/available-ips/?nodes=n2").json()["errors"]
+    assert fault["remedy"] == "Did you mean node? There are count, family, format, node"
+
+
+@pytest.mark.parametrize(("page", "status"), [("0", 400), ("x", 400), ("99", 404), ("last", 200), ("1", 200)])
+def test_a_page_that_is_not_there_is_named(ada: Client, page: str, status: int) -> None:
+    response = ada.get(f"/api/v1/networks/?page={page}")
+    assert response.status_code == status
+    if status != 200:
+        [fault] = response.json()["errors"]
+        assert (fault["field"], fault["value"]) == ("page", page)
+
+
+@pytest.mark.parametrize("media", ["application/json", "text/plain"])
+def test_a_body_that_is_no_json_says_what_helps(ada: Client, media: str) -> None:
+    response = ada.post("/api/v1/networks/", "hello", content_type=media)
+    [fault] = response.json()["errors"]
+    assert (fault["field"], fault["remedy"]) == ("body", "Send JSON, with Content-Type: application/json")
 
 
 def test_a_host_that_is_not_ours_is_refused(anonymous: Client) -> None:

@@ -146,7 +146,7 @@ def test_it_asks_the_database_the_same_however_many_there_are(
     for number in range(many):
         ask(f"prod/svc/s{number}")
         ask(f"prod/svc/s{number}", "n2")
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(5):
         assert len(listed(vera)) == many
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(3):
         assert vera.get(f"{URL}prod/svc/s0/").status_code == 200

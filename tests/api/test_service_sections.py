@@ -88,5 +88,12 @@ def test_one_that_is_being_released_is_asked_for_anew(oscar: Client, network: Ne
     assert set(Allocation.objects.values_list("state", flat=True)) == {"requested"}
 
 
+def test_nothing_is_applied_on_a_node_that_is_not_there(oscar: Client, network: Network) -> None:
+    response = apply(oscar, "", node="m7")
+    assert response.status_code == 404
+    [fault] = response.json()["errors"]
+    assert (fault["field"], fault["value"], fault["remedy"]) == ("node", "m7", "Known: n1, n2, n3, n4")
+
+
 def test_viewers_may_not(vera: Client, network: Network) -> None:
     assert apply(vera, TWO).status_code == 403

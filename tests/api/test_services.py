@@ -319,7 +319,7 @@ def test_a_node_is_not_removed_under_a_service_unless_forced(
     row = asked(oscar)
     response = ada.delete("/api/v1/nodes/n1/")
     assert response.status_code == 409
-    assert "1 services wait for an address: prod/svc/web ip#0" in response.json()["detail"]
+    assert "1 service waits for an address: prod/svc/web ip#0" in response.json()["detail"]
     state(n1, standing(row, "10.11.0.2"))
     response = ada.delete("/api/v1/nodes/n1/")
     assert "10.11.0.2 (prod/svc/web on n1)" in response.json()["detail"]
@@ -334,7 +334,7 @@ def test_a_network_that_is_withdrawn_by_force_is_a_new_version_for_its_nodes(
     asked(oscar)
     response = oscar.delete("/api/v1/networks/backend1/")
     assert response.status_code == 409
-    assert "1 services wait for an address" in response.json()["detail"]
+    assert "1 service waits for an address" in response.json()["detail"]
     before = Node.objects.get(name="n1").holdings
     assert oscar.delete("/api/v1/networks/backend1/?force=true").status_code == 204
     assert Node.objects.get(name="n1").holdings > before

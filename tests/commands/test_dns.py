@@ -121,6 +121,12 @@ def test_nginx_asks_for_the_addresses_again_each_second(run: Run) -> None:
     assert "proxy_pass http://$containers:8080;" in lines
 
 
+@pytest.mark.parametrize("program", ["haproxy", "nginx", "resolv"])
+def test_a_service_that_is_not_named_is_asked_for(refusal: Refusal, program: str) -> None:
+    said = "service=: is missing. Name it behind the program, like prod/svc/web"
+    assert refusal(f"dns config {program}") == said
+
+
 @pytest.mark.parametrize("program", ["haproxy", "nginx"])
 def test_a_gateway_takes_ports_of_tcp(refusal: Refusal, program: str) -> None:
     said = refusal(f"dns config {program} prod/svc/web --port 53/udp")

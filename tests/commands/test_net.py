@@ -255,7 +255,7 @@ def test_it_withdraws_a_network(run: Run) -> None:
 
 def test_it_withdraws_a_network_in_use_only_by_force(run: Run, refusal: Refusal, nodes: list[Node]) -> None:
     factories.an_allocation(factories.a_network(), "10.11.0.7", nodes[0])
-    assert "1 addresses are in use: 10.11.0.7 (root/svc/web on n1)" in refusal("net rm backend1")
+    assert "1 address is in use: 10.11.0.7 (root/svc/web on n1)" in refusal("net rm backend1")
     run("net rm backend1 --force")
 
 

@@ -55,7 +55,11 @@ def test_it_refuses_in_the_same_words_as_the_api(run: Run, refusal: Refusal, in_
     assert "root/svc/web on n2" in refusal("net ip reserve backend1 10.11.4.9")
     assert "is the bridge's address" in refusal("net ip reserve backend1 10.11.4.1")
     assert "nobody has it in backend1" in refusal("net ip release backend1 10.11.9.9")
-    assert "is no IP address" in refusal("net ip reserve backend1 ten")
+    assert "address=ten: is no IP address" in refusal("net ip reserve backend1 ten")
+    said = refusal("net ip reserve backend1 10.11.4.20 --count 3")
+    assert said == "count=3: of the one address 10.11.4.20 there is one. Leave count out, or address"
+    said = refusal("net ip release backend1 10.11.4.9")
+    assert said.startswith("address=10.11.4.9: is no reservation: root/svc/web on n2")
     assert "Known: n1, n2, n3, n4" in refusal("net ip ls --node n9")
 
 

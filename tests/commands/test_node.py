@@ -36,7 +36,7 @@ def test_it_removes_a_node(run: Run, nodes: list[Node]) -> None:
 
 def test_it_removes_a_node_in_use_only_by_force(run: Run, refusal: Refusal, nodes: list[Node]) -> None:
     factories.an_allocation(factories.a_network(), "10.11.0.2", nodes[0])
-    assert "1 addresses are in use on n1" in refusal("node rm n1")
+    assert "1 address is in use on n1" in refusal("node rm n1")
     assert run("node rm n1 --force") == ["removed n1"]
 
 

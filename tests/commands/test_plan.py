@@ -147,5 +147,5 @@ def test_it_refuses_as_the_change_would_be(run: Run, refusal: Refusal, line: str
 
 def test_what_is_in_use_is_withdrawn_only_by_force(run: Run, refusal: Refusal, nodes: list[Node]) -> None:
     factories.an_allocation(factories.a_network(), "10.11.0.2", nodes[0])
-    assert "1 addresses are in use" in refusal("net plan backend1 --withdraw")
+    assert "1 address is in use" in refusal("net plan backend1 --withdraw")
     assert ends(run, "net plan backend1 --withdraw --force") == 1

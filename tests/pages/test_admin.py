@@ -79,7 +79,7 @@ def test_a_network_in_use_is_not_deleted(ada: Client) -> None:
     network = factories.a_network()
     allocation = factories.an_allocation(network, "10.11.0.7", node)
     path = f"/admin/networks/network/{network.pk}/delete/"
-    assert "1 addresses are in use: 10.11.0.7" in text_of(ada.post(path, {"post": "yes"}, follow=True))
+    assert "1 address is in use: 10.11.0.7" in text_of(ada.post(path, {"post": "yes"}, follow=True))
     allocation.delete()
     assert ada.post(path, {"post": "yes"}).status_code == 302
     assert Event.objects.filter(actor="ada", verb="withdrew").exists()

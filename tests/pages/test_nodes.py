@@ -96,7 +96,7 @@ def test_removing_a_node_says_which_segments_are_free_again(visit: Visit) -> Non
     page.get_by_role("link", name="Remove").click()
     expect(page.get_by_role("main")).to_contain_text("10.11.0.0/22 of backend1")
     page.get_by_role("button", name="Remove n1").click()
-    expect(page.get_by_role("alert").filter(has_text="1 addresses are in use on n1")).to_be_visible()
+    expect(page.get_by_role("alert").filter(has_text="1 address is in use on n1")).to_be_visible()
     page.get_by_label("from under those who hold").check()
     page.get_by_role("button", name="Remove n1").click()
     expect(page.get_by_text("n1 is removed")).to_be_visible()

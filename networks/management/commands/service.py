@@ -9,8 +9,8 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.db.models import QuerySet
 
-from netadmin.commandline import Verb, Verbs, by, table
-from netadmin.problems import Fault, Problem
+from netadmin.commandline import Verb, Verbs, by, seconds, table
+from netadmin.problems import Fault, Missing, Problem
 from networks import allocations, attaching, resources, services
 from networks.lookups import the_network, the_node
 from networks.models import Allocation, State
@@ -63,6 +63,8 @@ class Command(Verbs):
         words = {row.pk: word for row, word in applied.resources}
         rows = attaching.wait(list(words), wait)
         self._write(rows)
+        if not rows:
+            self.stdout.write(f"{path} asks for no address on {node}, and has none")
         if wait and not all(attaching.is_done(row) for row in rows if row.state != State.RELEASING):
             raise CommandError(f"not all of {path} is attached after {wait:g} s")
 
@@ -75,17 +77,17 @@ class Command(Verbs):
         if standing is not None:
             rows = rows.filter(Allocation.STANDINGS[standing])
         if format == "table":
-            return self._write(rows)
+            return self.stdout.write(table([HEADER, *map(_cells, rows)]))
         return self.stdout.write(json.dumps([_json(row) for row in rows], indent=2))
 
     def release(self, service: str, node: str | None, resource: str | None, force: bool, wait: float) -> None:
-        rows = [row for row in _rows(service, node) if resource in (None, row.resource)]
-        if not rows:
-            where = f" on {node}" if node else ""
-            raise Problem(Fault("service", service, f"has no such resource{where}", "List them: service ls"))
+        rows = _released(service, node, resource)
         for row in rows:
             allocations.release(row.pk, by=by(), force=force)
         left = attaching.wait_for_end([row.pk for row in rows], wait)
+        for row in rows:
+            if row.pk not in {one.pk for one in left}:
+                self.stdout.write(f"released {row.service} {row.resource} on {row.node}")
         self._write(left)
         if wait and left:
             raise CommandError(f"{len(left)} of {len(rows)} are not detached after {wait:g} s")
@@ -97,7 +99,7 @@ class Command(Verbs):
 
 def _add_wait(parser: CommandParser) -> None:
     parser.add_argument(
-        "--wait", type=float, default=0, metavar="S", help="Seconds to wait for what the node does."
+        "--wait", type=seconds, default=0, metavar="S", help="Seconds to wait for what the node does."
     )
 
 
@@ -113,6 +115,18 @@ def _rows(service: str | None, node: str | None) -> "QuerySet[Allocation]":
     if service:
         rows = rows.filter(service=resources.path(service))
     return rows if node is None else rows.filter(node=the_node(node))
+
+
+def _released(service: str, node: str | None, resource: str | None) -> list[Allocation]:
+    """Raises Missing when there is none."""
+    services.find(service)
+    of_it = list(_rows(service, node))
+    rows = [row for row in of_it if resource in (None, row.resource)]
+    if not rows:
+        where = f"{service} on {node}" if node else service
+        names = ", ".join(f"{row.resource} on {row.node}" for row in of_it) or "none"
+        raise Missing(Fault("resource", resource or "", f"is no resource of {where}", f"It has {names}"))
+    return rows
 
 
 def _cells(row: Allocation) -> list[str]:
