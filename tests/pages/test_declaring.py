@@ -2,9 +2,10 @@
 
 from playwright.sync_api import expect
 
-from networks import conflist, declare
+from networks import conflist, declare, reservations
 from networks.declaration import Declaration
 from networks.models import Network
+from networks.wishes import Wish
 from nodes.models import Event
 from tests import factories
 from tests.pages.conftest import Visit, logged_in
@@ -108,12 +109,14 @@ def test_a_change_that_takes_addresses_away_needs_force(visit: Visit) -> None:
 def test_withdrawing_says_what_goes_and_names_who_holds_addresses(visit: Visit) -> None:
     nodes = factories.the_nodes()
     factories.an_allocation(factories.a_network(), "10.11.0.7", nodes[0])
+    reservations.reserve("backend1", [Wish(node="n2", hostname="nas", comment="in the rack")], by="oscar")
     page = visit("/networks/backend1/", "oscar")
     page.get_by_role("link", name="Withdraw").click()
     expect(page.get_by_role("main")).to_contain_text("the bridge obr_backend1")
-    expect(page.get_by_role("main")).to_contain_text("10.11.0.7 root/svc/web on n1")
+    expect(page.get_by_role("main")).to_contain_text("10.11.0.7 root/svc/web ip#0 on n1")
+    expect(page.get_by_role("main")).to_contain_text("10.11.7.254 reserved nas in the rack on n2")
     page.get_by_role("button", name="Withdraw backend1").click()
-    expect(page.get_by_role("alert").filter(has_text="1 address is in use")).to_be_visible()
+    expect(page.get_by_role("alert").filter(has_text="2 addresses are in use")).to_be_visible()
     page.get_by_label("from under those who hold").check()
     page.get_by_role("button", name="Withdraw backend1").click()
     expect(page.get_by_text("backend1 is withdrawn")).to_be_visible()
