@@ -76,8 +76,7 @@ class Scene:
         with closing(self._server.resolver()) as resolver:
             assert resolver.ask(name) == []  # which is in the caches now
             with transaction.atomic():
-                services(self._network, self._node, [f"new{number}"], third=200)
-                changes.changed()
+                changes.changed(services(self._network, self._node, [f"new{number}"], third=200))
             start = time.perf_counter()
             while not resolver.ask(name):
                 time.sleep(0.0005)
@@ -104,8 +103,10 @@ class Scene:
         while not stopped.wait(CHANGES):
             number += 1
             with transaction.atomic():
-                Allocation.objects.filter(service=f"root/svc/s{number % 100}").update(hostname=f"h{number}")
-                changes.changed()
+                row = Allocation.objects.get(service=f"root/svc/s{number % 100}")
+                row.hostname = f"h{number}"
+                row.save(update_fields=["hostname"])
+                changes.changed([row.pk])
         connection.close()
 
     def warm(self, *ports: int) -> None:
@@ -167,8 +168,8 @@ def _filled() -> tuple[Any, Any]:
     return network, node
 
 
-def services(network: Any, node: Any, names: list[str], third: int = 8) -> None:
-    """With an address each, from 10.11.THIRD.1 on, or from the number in the name."""
+def services(network: Any, node: Any, names: list[str], third: int = 8) -> list[int]:
+    """With an address each, by the number in the name from 10.11.THIRD.1 on; their allocations."""
     from networks.models import Address, Allocation, Learnt, State
 
     rows = Allocation.objects.bulk_create(
@@ -183,6 +184,7 @@ def services(network: Any, node: Any, names: list[str], third: int = 8) -> None:
         Address(network=network, allocation=row, address=f"10.11.{third + number // 250}.{number % 250 + 1}")
         for row, number in zip(rows, numbers, strict=True)
     )
+    return [row.pk for row in rows]
 
 
 def _broker(ends: ExitStack) -> None:

@@ -75,7 +75,7 @@ def change(key: int, values: Mapping[str, Any], *, by: str, expected: int | None
         return row
     _settle(row, given)
     events.record(by, "changed", "service", row.service, before=before, after=describe(row))
-    changes.changed()
+    changes.changed([row.pk])
     return row
 
 
@@ -100,7 +100,7 @@ def release(key: int, *, by: str, expected: int | None = None, force: bool = Fal
         events.record(
             by, "released", "service", row.service, before=describe(row), after={"state": row.state}
         )
-        changes.changed()
+        changes.changed([row.pk])
     return row
 
 
@@ -110,10 +110,11 @@ def forget(rows: Iterable[Allocation], *, by: str) -> None:
     for row in rows:
         before = {**describe(row), "addresses": [str(held.address) for held in row.addresses.all()]}
         events.record(by, "forced", "service", row.service, before=before)
-    Allocation.objects.filter(pk__in=[row.pk for row in rows]).delete()
+    keys = [row.pk for row in rows]
+    Allocation.objects.filter(pk__in=keys).delete()
     holdings.changed({row.node_id for row in rows if row.node_id is not None})
     tell_refused({row.network_id for row in rows})
-    changes.changed()
+    changes.changed(keys)
 
 
 def tell_refused(networks: Collection[int]) -> None:

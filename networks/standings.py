@@ -197,8 +197,10 @@ def _save(found: Judgement) -> None:
     Event.objects.bulk_create(_events(found), batch_size=BATCH)
     if found.gone or let_go or gave_way:
         tell_refused({row.network_id for row in [*found.gone, *(one.row for one in found.changes)]})
-    if found.gone or any(change.differs or change.moved for change in found.changes):
-        changes.changed()
+    touched = {row.pk for row in found.gone} | {held.allocation_id for held in gave_way}
+    touched |= {change.row.pk for change in found.changes if change.differs or change.moved}
+    if touched:
+        changes.changed(touched)
 
 
 def _settle_claims(found: Judgement) -> list[Address]:

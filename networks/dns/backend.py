@@ -29,6 +29,8 @@ DONE = b'{"result":true}\n'
 EVERYBODY = ("0.0.0.0/0", "::/0")
 ANY = "ANY"
 Row = dict[str, Any]
+Ready = bytes | list[list[bytes]]
+"""The line that answers; of a name with several rows of a type, its rows by type, as they are turned."""
 
 
 class Parameters(msgspec.Struct):
@@ -56,14 +58,13 @@ class Backend:
     def __init__(self, zones: Zones, transfers_to: Iterable[str] = EVERYBODY) -> None:
         self.zones = zones
         self._whole = threading.Lock()
-        """Held while zones change: an answer is of before or of after."""
+        """Held while zones change: a transfer is of before or of after."""
         self.transfers_to = list(transfers_to)
         """Networks whose hosts may have whole zones (AXFR)."""
         self._numbers: dict[str, int] = {}
         """Of zones, as PowerDNS knows them: once given, they stay."""
-        self._ready: dict[str, list[list[bytes]]] = {}
-        """Rows as JSON of the names that were asked for, one list for each type; none of nobody's names,
-        or whoever asks for many would fill the memory."""
+        self._ready: dict[str, Ready] = {}
+        """Of every name that there is."""
         self._methods: dict[str, Callable[[Parameters], bytes]] = {
             "lookup": self._lookup,
             "list": self._list,
@@ -73,50 +74,49 @@ class Backend:
             "getAllDomainMetadata": self._all_metadata,
             "initialize": lambda _: DONE,
         }
+        for name in zones.every_name():
+            self._prepare(name)
 
     def answer(self, line: bytes) -> bytes:
         """The line that answers a line; from any thread."""
-        with self._whole:
-            return self._answer(line)
-
-    def follow(self, facts: Facts) -> set[str]:
-        """Be what the facts are now; the names that have other records than before."""
-        with self._whole:
-            changed = self.zones.follow(facts)
-            for name in (*changed, *self.zones.apexes):  # every SOA has another serial
-                self._ready.pop(name, None)
-        return changed
-
-    def _answer(self, line: bytes) -> bytes:
         try:
             question = _decoder.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             log.warning("not a question of PowerDNS (%s): %r", error, line[:200])
             return NOTHING
+        asked = question.parameters
+        if asked.qtype == ANY and question.method == "lookup":  # nearly all of them
+            ready = self._ready.get(asked.qname.lower(), NOTHING)
+            return ready if isinstance(ready, bytes) else _turned(ready)
         method = self._methods.get(question.method)
-        return method(question.parameters) if method else NOTHING
-
-    def _lookup(self, asked: Parameters) -> bytes:
-        name = asked.qname.lower()
-        if asked.qtype != ANY:
-            return self._result(row for row in self._rows(name) if row["qtype"] == asked.qtype)
-        groups = self._ready.get(name)
-        if groups is None:
-            groups = self._grouped(name)
-        if not groups:
+        if method is None:
             return NOTHING
-        rows: list[bytes] = []
-        for group in groups:
-            rows += group if len(group) == 1 else _turned(group)
-        return b'{"result":[' + b",".join(rows) + b"]}\n"
+        with self._whole:
+            return method(asked)
 
-    def _grouped(self, name: str) -> list[list[bytes]]:
+    def follow(self, facts: Facts) -> set[str]:
+        """Be what the facts are now; the names that have other records than before."""
+        with self._whole:
+            changed = self.zones.follow(facts)
+            for name in changed | self.zones.apexes:  # every SOA has another serial
+                self._prepare(name)
+        return changed
+
+    def _prepare(self, name: str) -> None:
         groups: dict[str, list[bytes]] = {}
         for row in self._rows(name):
             groups.setdefault(row["qtype"], []).append(_encode(row))
-        if groups:
+        if not groups:
+            self._ready.pop(name, None)
+        elif all(len(group) == 1 for group in groups.values()):
+            self._ready[name] = _joined(row for (row,) in groups.values())
+        else:
             self._ready[name] = list(groups.values())
-        return list(groups.values())
+
+    def _lookup(self, asked: Parameters) -> bytes:
+        """Of one type, as PowerDNS asks that is configured so."""
+        rows = self._rows(asked.qname.lower())
+        return self._result(row for row in rows if asked.qtype in (ANY, row["qtype"]))
 
     def _rows(self, name: str) -> list[Row]:
         """All rows of a name."""
@@ -186,11 +186,18 @@ def _line(result: object) -> bytes:
     return _encode({"result": result}) + b"\n"
 
 
-def _turned(rows: list[bytes]) -> list[bytes]:
-    """Beginning with any of them: PowerDNS looks a name up several times a question, so taking turns
-    would not be fair."""
-    start = random.randrange(len(rows))
-    return rows[start:] + rows[:start]
+def _joined(rows: Iterable[bytes]) -> bytes:
+    return b'{"result":[' + b",".join(rows) + b"]}\n"
+
+
+def _turned(groups: list[list[bytes]]) -> bytes:
+    """Each beginning with any of its rows: PowerDNS looks a name up several times a question, so taking
+    turns would not be fair."""
+    rows: list[bytes] = []
+    for group in groups:
+        start = random.randrange(len(group))
+        rows += group[start:] + group[:start]
+    return _joined(rows)
 
 
 def _with_dot(name: str) -> str:

@@ -8,7 +8,7 @@ of its ``cache-ttl``, a recursor for the record's own 60: without this a change 
 import asyncio
 import logging
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,19 +51,12 @@ class Caches:
         self._programs = programs
         self._away: set[str] = set()
 
-    async def forget(self, names: Iterable[str]) -> None:
-        """These names; a program that does not run has nothing to forget."""
-        found = sorted(name.rstrip(".") for name in names)
-        if len(found) > MOST_NAMES:
-            await self.forget_all()
-            return
+    async def forget(self, names: Collection[str] | None) -> None:
+        """These names, or everything; a program that does not run has nothing to forget."""
+        few = None if names is None or len(names) > MOST_NAMES else sorted(name.rstrip(".") for name in names)
         for program in self._programs:
-            for words in _batches(found):
-                await self._tell(program, f"{program.forget} {words}")
-
-    async def forget_all(self) -> None:
-        for program in self._programs:
-            await self._tell(program, program.everything)
+            for command in _commands(program, few):
+                await self._tell(program, command)
 
     async def _tell(self, program: Program, command: str) -> None:
         try:
@@ -94,6 +87,12 @@ async def _exchange(control: Path, message: bytes) -> None:
 def _counted(command: str) -> bytes:
     """As rec_control(1) sends it: a status, the length, the command (rec_channel.cc of 4.8)."""
     return struct.pack("=iQ", 0, len(command)) + command.encode()
+
+
+def _commands(program: Program, names: Sequence[str] | None) -> Iterable[str]:
+    if names is None:
+        return [program.everything]
+    return (f"{program.forget} {words}" for words in _batches(names))
 
 
 def _batches(names: Iterable[str]) -> Iterator[str]:

@@ -3,13 +3,15 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from netadmin import broker
+from networks.dns import changes
+from networks.dns.changes import Change
 
 log = logging.getLogger(__name__)
 
@@ -19,12 +21,15 @@ QUIET = 5.0
 """Seconds that one wait for a message takes."""
 
 
-def begin(heard: Callable[[], object]) -> None:
-    """Call ``heard`` from the thread after every change, and whenever some may have been missed."""
+Heard = Callable[[Sequence[Change]], object]
+
+
+def begin(heard: Heard) -> None:
+    """Call ``heard`` from the thread with what was changed; with nothing, when some may have been missed."""
     threading.Thread(target=_hear, args=(heard,), name="names", daemon=True).start()
 
 
-def _hear(heard: Callable[[], object]) -> None:
+def _hear(heard: Heard) -> None:
     away = False
     while True:
         try:
@@ -33,10 +38,10 @@ def _hear(heard: Callable[[], object]) -> None:
                 subscription = channel.client.pubsub(ignore_subscribe_messages=True)
                 subscription.subscribe(broker.NAMES)
                 away = False
-                heard()
+                heard(())
                 while True:
-                    if subscription.get_message(timeout=QUIET):
-                        heard()
+                    if message := subscription.get_message(timeout=QUIET):
+                        heard(changes.heard(message["data"]))
         except (OperationalError, RedisError, OSError) as error:
             if not away:
                 log.warning("the broker is away (%s): changes are seen within a second", error)

@@ -16,6 +16,8 @@ from netadmin.problems import Fault, Problem
 Answer = Callable[[bytes], bytes]
 LONGEST_LINE = 65536
 """Bytes; a question of PowerDNS has some hundred."""
+CHUNK = 4096
+"""Bytes that are read at once."""
 BACKLOG = 128
 
 
@@ -52,7 +54,7 @@ class Peer:
         return select.EPOLLOUT if self._left else select.EPOLLIN
 
     def _read(self) -> None:
-        data = self.connection.recv(LONGEST_LINE)
+        data = self.connection.recv(CHUNK)
         if not data:
             raise Gone
         *lines, self._begun = (self._begun + data).split(b"\n")

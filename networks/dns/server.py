@@ -6,7 +6,6 @@ import signal
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 
 from networks.dns import hearing
 from networks.dns.backend import EVERYBODY, Backend
@@ -46,7 +45,7 @@ async def _serve(backend: Backend, loader: Loader, settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     Listener(bound(settings.place), backend.answer).start()
     follower = Follower(backend, loader, Caches(settings.programs), settings.name)
-    hearing.begin(partial(loop.call_soon_threadsafe, follower.news.set))
+    hearing.begin(lambda changes: loop.call_soon_threadsafe(follower.hear, changes))
     following = asyncio.create_task(follower.run())
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, following.cancel)

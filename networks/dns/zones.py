@@ -67,6 +67,10 @@ class Zones:
         """Those of one name, without the SOA; none for a name between others, or of nobody."""
         return tuple(self._records.get(name, ()))
 
+    def every_name(self) -> set[str]:
+        """All that are there: with records, between others, and apexes."""
+        return self._records.keys() | self._below.keys() | self.apexes
+
     def is_between(self, name: str) -> bool:
         """Whether a name has no records and stands above one that has: an empty non-terminal."""
         return name in self._below and name not in self._records

@@ -31,8 +31,8 @@ def appears(server: NameServer, backend1: Network, node: Node, number: int) -> f
     name = f"s{number}.root.svc.c1"
     assert server.status(name) == "NXDOMAIN"  # it is in PowerDNS' caches now
     with transaction.atomic():
-        factories.an_allocation(backend1, f"10.11.0.{number}", node, service=f"root/svc/s{number}")
-        changes.changed()
+        row = factories.an_allocation(backend1, f"10.11.0.{number}", node, service=f"root/svc/s{number}")
+        changes.changed([row.pk])
     return answered(server, name, [f"10.11.0.{number}"])
 
 
@@ -52,7 +52,7 @@ def moved(held: Allocation, *addresses: str) -> None:
         held.addresses.all().delete()
         for address in addresses:
             held.addresses.create(network=held.network, address=address)
-        changes.changed()
+        changes.changed([held.pk])
 
 
 def test_a_new_name_is_seen_at_once(server: NameServer, backend1: Network, node: Node) -> None:
@@ -81,6 +81,18 @@ def test_a_change_is_seen_within_a_second_without_the_broker(
 ) -> None:
     monkeypatch.setattr(changes, "tell", lambda: None)
     assert appears(server, backend1, node, 7) < WORST + 0.3
+
+
+def test_a_message_that_was_lost_is_made_good_by_the_next(
+    server: NameServer, backend1: Network, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(changes, "tell", changes._untold.clear)
+        factories.an_allocation(backend1, "10.11.0.7", node)
+        changes.changed([])
+        until(lambda: not changes._untold, what="the message is lost", within=5)
+    assert appears(server, backend1, node, 8) < WORST
+    assert answered(server, "web.root.svc.c1", ["10.11.0.7"]) < WORST
 
 
 def test_every_change_is_acknowledged_and_grows_the_serial(
