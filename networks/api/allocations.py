@@ -6,6 +6,7 @@ DELETE allocations/ID/?wait=5  ``allocations.release`` -> the node -> 204, or 20
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet
@@ -50,8 +51,7 @@ class AllocationSerializer(serializers.ModelSerializer[Allocation]):
 
 def reserved(network: str, kept: Sequence[Kept]) -> list[dict[str, Any]]:
     """New reservations as the serializer would show them, at a tenth of the cost: there may be thousands."""
-    usual = Allocation(state=State.RESERVED, learnt=Learnt.REQUEST)
-    plain = {name: getattr(usual, name) for name in PLAIN}
+    plain = _plain()
     return [
         {
             "id": one.pk,
@@ -66,6 +66,13 @@ def reserved(network: str, kept: Sequence[Kept]) -> list[dict[str, Any]]:
         }
         for one in kept
     ]
+
+
+@cache
+def _plain() -> dict[str, Any]:
+    """What all new reservations have alike."""
+    usual = Allocation(state=State.RESERVED, learnt=Learnt.REQUEST)
+    return {name: getattr(usual, name) for name in PLAIN}
 
 
 class AllocationFilter(filters.FilterSet):  # type: ignore[misc]
@@ -193,7 +200,7 @@ class AllocationViewSet(viewsets.GenericViewSet[Allocation]):
     )
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change what is given and keep the rest; service, resource and node stay what they are."""
-        given = AskSerializer(data=request.data, partial=True).checked()
+        given = AskSerializer.read(request.data, partial=True)
         expected = rest.expected_version(request)
         row = allocations.change(int(pk), _changing(given), by=request.user.username, expected=expected)
         return _answer(row, rest.seconds_to_wait(request, LONGEST_WAIT))
@@ -223,7 +230,7 @@ class AllocationViewSet(viewsets.GenericViewSet[Allocation]):
 
 def ask(data: Any) -> Ask:
     """What a JSON value asks for."""
-    given = AskSerializer(data=data).checked()
+    given = AskSerializer.read(data)
     return Ask(given.pop("service"), given.pop("resource"), given.pop("node"), given)
 
 

@@ -104,7 +104,7 @@ class ReleaseView(APIView):
     @extend_schema(request=ReleaseSerializer, responses={204: None})
     def post(self, request: Request, name: str) -> Response:
         """Give reservations of the network back: all of them or, with any fault, none."""
-        given = ReleaseSerializer(data=request.data).checked()
+        given = ReleaseSerializer.read(request.data)
         if ("ids" in given) == ("addresses" in given):
             raise Problem(Fault("ids", "", "or addresses: one of the two is needed", "Give one of them"))
         by = request.user.username
@@ -132,7 +132,7 @@ def _wishes(data: Any) -> tuple[list[Wish], bool]:
 
 
 def _wish(item: Any) -> Wish:
-    given = WishSerializer(data=item).checked()
+    given = WishSerializer.read(item)
     if "address" in given:
         given["address"] = wishes.address(given["address"])
     return Wish(**given)

@@ -57,7 +57,7 @@ class ClusterView(APIView):
     @extend_schema(parameters=[rest.IF_MATCH], request=ClusterSerializer, responses=ClusterSerializer)
     def patch(self, request: Request) -> Response:
         """Change what is given and keep the rest."""
-        given = ClusterSerializer(data=request.data, partial=True).checked()
+        given = ClusterSerializer.read(request.data, partial=True)
         expected = rest.expected_version(request)
         return _answer(cluster.change(by=request.user.username, expected=expected, **given))
 

@@ -44,7 +44,7 @@ class ExplainView(APIView):
     )
     def post(self, request: Request) -> Response:
         """Ask the nodes on the way of a packet what their kernels do with it, and try it."""
-        given: dict[str, Any] = PacketSerializer(data=request.data).checked()
+        given: dict[str, Any] = PacketSerializer.read(request.data)
         operation = explaining.ask(
             given["source"],
             given["destination"],

@@ -346,5 +346,5 @@ class NetworkViewSet(viewsets.GenericViewSet[Network]):
 
 def _read(data: Any) -> tuple[str, Declaration]:
     """Name and declaration of a JSON value."""
-    given = NetworkSerializer(data=data).checked()
+    given = NetworkSerializer.read(data)
     return given["name"], declaration(given)

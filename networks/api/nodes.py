@@ -137,7 +137,7 @@ class NodeViewSet(viewsets.GenericViewSet[Node]):
     )
     def create(self, request: Request) -> Response:
         """Add a node; it gets a segment of every network that is on every node."""
-        given = NodeSerializer(data=request.data).checked()
+        given = NodeSerializer.read(request.data)
         node = membership.add(given.pop("name"), by=request.user.username, **given)
         return self._answer(node, status.HTTP_201_CREATED)
 
@@ -148,7 +148,7 @@ class NodeViewSet(viewsets.GenericViewSet[Node]):
     @extend_schema(parameters=[rest.IF_MATCH])
     def partial_update(self, request: Request, name: str) -> Response:
         """Change what is given and keep the rest; its segments stay."""
-        given = NodeSerializer(data=request.data, partial=True).checked()
+        given = NodeSerializer.read(request.data, partial=True)
         if (said := given.pop("name", name)) != name:
             raise Problem(Fault("name", said, "a node keeps its name", "Add another, remove this one"))
         node = membership.change(

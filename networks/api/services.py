@@ -136,7 +136,7 @@ class ServicesView(generics.GenericAPIView[Allocation]):
         200 when all of it is carried out, 202 while it is not.
         """
         seconds = rest.seconds_to_wait(request, LONGEST_WAIT)
-        given = ServiceSerializer(data=request.data).checked()
+        given = ServiceSerializer.read(request.data)
         applied = services.apply(**given, by=request.user.username)
         rows = attaching.wait_beside_others([row.pk for row, _ in applied.resources], seconds)
         done = all(attaching.is_done(row) for row in rows)
