@@ -9,6 +9,7 @@ in hexadecimal digits.
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from django.db import connection
@@ -18,21 +19,30 @@ from django.db.models import Field, Model
 def insert(template: Model, columns: Mapping[str, Sequence[Any]], unique: str) -> dict[Any, int]:
     """Insert rows like ``template`` but for ``columns`` (by attribute, all of one length). Returns the new
     keys by the value of the column ``unique``, as the database gives it."""
-    fields = [field for field in template._meta.concrete_fields if not field.primary_key]
-    differing = [field for field in fields if field.attname in columns]
-    same = [field for field in fields if field.attname not in columns]
+    statement, differing, same = _written(type(template), frozenset(columns), unique)
     constants = [field.get_db_prep_save(getattr(template, field.attname), connection) for field in same]
     rows = json.dumps(list(zip(*(columns[field.attname] for field in differing), strict=True)))
-    names = ", ".join(connection.ops.quote_name(str(field.column)) for field in (*differing, *same))
-    values = ", ".join([*(_read(field, place) for place, field in enumerate(differing)), *["%s"] * len(same)])
-    table, key = (connection.ops.quote_name(name) for name in (template._meta.db_table, unique))
-    source = "json_array_elements(%s::json)" if _is_postgresql() else "json_each(%s)"
-    statement = f"INSERT INTO {table} ({names}) SELECT {values} FROM {source} WHERE true RETURNING {key}, id"
     with connection.cursor() as cursor:
         if not _is_postgresql():  # it can read hexadecimal digits since 3.41 only
             connection.connection.create_function("from_hex", 1, bytes.fromhex, deterministic=True)
         cursor.execute(statement, [*constants, rows])
         return dict(cursor.fetchall())
+
+
+@cache
+def _written(
+    model: type[Model], differing: frozenset[str], unique: str
+) -> "tuple[str, list[Field[Any, Any]], list[Field[Any, Any]]]":
+    """The statement; the fields that come from the JSON, and those that are parameters, in its order."""
+    fields = [field for field in model._meta.concrete_fields if not field.primary_key]
+    varied = [field for field in fields if field.attname in differing]
+    same = [field for field in fields if field.attname not in differing]
+    names = ", ".join(connection.ops.quote_name(str(field.column)) for field in (*varied, *same))
+    values = ", ".join([*(_read(field, place) for place, field in enumerate(varied)), *["%s"] * len(same)])
+    table, key = (connection.ops.quote_name(name) for name in (model._meta.db_table, unique))
+    source = "json_array_elements(%s::json)" if _is_postgresql() else "json_each(%s)"
+    statement = f"INSERT INTO {table} ({names}) SELECT {values} FROM {source} WHERE true RETURNING {key}, id"
+    return statement, varied, same
 
 
 def _read(field: "Field[Any, Any]", place: int) -> str:
