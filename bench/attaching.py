@@ -7,8 +7,9 @@
     idle cpu    of 200 attachments in ten seconds in which nothing happens |
 
 Both sides of a row run in turn, in one network of one namespace, each into a container of its own; both
-are detached before the next round. Another attachment has host ports all the time, as on any node that maps
-some, so the table is there. A ratio is that of the medians.
+are detached before the next round, and the kernel has time to clear their namespaces away. Another attachment
+has host ports all the time, as on any node that maps some, so the table is there. A ratio is that of the
+medians.
 """
 
 import argparse
@@ -37,7 +38,7 @@ from workers.reconcile import reconcile
 
 PORTS = (Port(80, "tcp", 8001), Port(53, "udp", 5353))
 MANY = 200
-PAUSE = 0.05
+PAUSE = 0.2
 """Seconds before each measurement: what the last one led to is over."""
 IDLE = 10.0
 PATIENCE = 120.0

@@ -33,9 +33,9 @@ def swap(path: Path, content: bytes, mode: int = 0o644) -> None:
     """As ``replace``, but not on the disk yet when it returns: for what means nothing to a machine that
     starts anew, or is looked at with care then. Raises OSError."""
     unfinished = _unfinished(path)
-    with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+    with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb", buffering=0) as file:
         file.write(content)
-    unfinished.rename(path)
+    os.rename(unfinished, path)
 
 
 def remove(path: Path) -> None:

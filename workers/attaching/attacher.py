@@ -10,6 +10,7 @@ A step that was interrupted is known by its journal entry without a result, and 
 
 import json
 import logging
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +29,6 @@ from workers.config import Settings
 from workers.document import DesiredNetwork, Document
 from workers.holdings import ATTACHED, BROKEN, FAILED, RELEASING, WAITING, Attachment, Standing
 from workers.kernel import namespaces
-from workers.kernel.netlink import Netlink
 from workers.objects import BRIDGED, conf_directory
 
 AGAIN = ("duplicate allocation", "no IP addresses available")
@@ -116,6 +116,8 @@ class Attacher:
                 self._ports.unsettle(before)
         except OSError as error:
             log.warning("connections to host ports: %s", error)
+        except Exception:
+            log.exception("connections to host ports")
 
     @staticmethod
     def as_left(entry: Entry) -> Standing | None:
@@ -290,9 +292,10 @@ def _list(path: Path) -> dict[str, Any]:
 
 def _require_device(device: str) -> None:
     """The plugin would make a bridge that is missing, and that would not be ours. Raises NotThere."""
-    with Netlink() as netlink:
-        if sight.device(netlink, device) is None:
-            raise NotThere(f"bridge {device} is not there")
+    try:
+        socket.if_nametoindex(device)
+    except OSError as error:
+        raise NotThere(f"bridge {device} is not there") from error
 
 
 def _let_reach_itself(body: dict[str, Any]) -> None:

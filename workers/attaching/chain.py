@@ -1,16 +1,18 @@
 """The door to the plugins: every call a process, by argument vector.
 
-Its input is a file in memory and what it says is read to the end, so neither side waits for the
-other. After its time it is ended with all that it started: ``host-local`` waits for ever for a
-store that somebody holds.
+Its input and what it says are files in memory, so neither side waits for the other, and the kernel
+tells its end (pidfd_open(2)): ``subprocess`` would look for that once a millisecond. After its time it is
+ended with all that it started: ``host-local`` waits for ever for a store that somebody holds.
 """
 
 import json
 import os
+import select
 import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from workers.attaching import calls
@@ -88,33 +90,50 @@ def _end(pid: int) -> None:
 
 def _run(call: Call, previous: str) -> str:
     named = f"{call.program} {call.environment['CNI_COMMAND']}"
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("NETADMIN_")}
-    path = f"{inherited.get('PATH', '/usr/bin:/bin')}:{ADMIN}"
-    with _in_memory(call.stdin(previous)) as given:
+    with _in_memory(call.stdin(previous)) as given, _in_memory() as answer:
         try:
             process = subprocess.Popen(
                 [os.path.join(call.environment["CNI_PATH"], call.program)],
                 stdin=given,
-                stdout=subprocess.PIPE,
+                stdout=answer,
                 stderr=subprocess.STDOUT,
-                env={**inherited, "PATH": path, **call.environment},
+                env={**_inherited(), **call.environment},
                 start_new_session=True,
             )
         except OSError as error:
             raise PluginError(f"{named}: cannot be started ({error.strerror})") from error
-    try:
-        said, _ = process.communicate(timeout=PATIENCE)
-    except subprocess.TimeoutExpired as error:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        raise PluginError(f"{named}: was not done after {PATIENCE:g} s and was ended") from error
+        if not _ends(process, PATIENCE):
+            raise PluginError(f"{named}: was not done after {PATIENCE:g} s and was ended")
+        said = os.pread(answer, os.fstat(answer).st_size, 0)
     if process.returncode:
         raise PluginError(f"{named}: {_words(said) or f'exit status {process.returncode}'}")
     return said.decode(errors="replace").strip()
 
 
+@lru_cache(maxsize=1)
+def _inherited() -> dict[str, str]:
+    """What the worker was started with, but for its own settings, and where plugins find iptables."""
+    given = {name: value for name, value in os.environ.items() if not name.startswith("NETADMIN_")}
+    return {**given, "PATH": f"{given.get('PATH', '/usr/bin:/bin')}:{ADMIN}"}
+
+
+def _ends(process: subprocess.Popen[bytes], patience: float) -> bool:
+    """Whether it ends by itself within so many seconds; else it is ended."""
+    handle = os.pidfd_open(process.pid)
+    try:
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        ended = bool(poll.poll(patience * 1000))
+    finally:
+        os.close(handle)
+    if not ended:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return ended
+
+
 @contextmanager
-def _in_memory(content: bytes) -> Iterator[int]:
+def _in_memory(content: bytes = b"") -> Iterator[int]:
     """Descriptor of an unnamed file with this content, at its beginning."""
     descriptor = os.memfd_create("cni", os.MFD_CLOEXEC)
     try:

@@ -4,6 +4,7 @@ import ipaddress
 import json
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from workers.holdings import Attachment
@@ -44,8 +45,7 @@ class Entry:
     @property
     def addresses(self) -> tuple[IPInterface, ...]:
         """Of the interface, IPv4 first."""
-        found = [ipaddress.ip_interface(one["address"]) for one in self._result.get("ips", ())]
-        return tuple(sorted(found, key=lambda one: one.version))
+        return _addresses(self.result)
 
     @property
     def mac(self) -> str:
@@ -83,6 +83,12 @@ def _parsed(text: str) -> dict[str, Any]:
     """To be read only. An attachment is looked at again and again, and seldom changes."""
     found: dict[str, Any] = json.loads(text)
     return found
+
+
+@lru_cache(maxsize=4096)
+def _addresses(result: str) -> tuple[IPInterface, ...]:
+    given = _parsed(result).get("ips", ()) if result else ()
+    return tuple(sorted((ipaddress.ip_interface(one["address"]) for one in given), key=attrgetter("version")))
 
 
 def bridge(body: dict[str, Any]) -> str:

@@ -94,7 +94,9 @@ class HostPorts:
             if elements or before:
                 self._carry_out()
         for bridge in {one.bridge for one in mapped if one.bridge and one.container.version == 4}:
-            self._procfs.write(f"net/ipv4/conf/{bridge}/route_localnet", "1")
+            switch = f"net/ipv4/conf/{bridge}/route_localnet"
+            if self._procfs.read(switch) != "1":
+                self._procfs.write(switch, "1")
 
     def unmap(self, key: str) -> None:
         """Map nothing to an attachment any more, which keeps its ports; raises NftError."""

@@ -10,8 +10,9 @@ a sync would cost as much as the plugins.
 import json
 import logging
 import os
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from workers import files, wire
 from workers.attaching.entry import Entry
@@ -51,7 +52,7 @@ class Journal:
 
     def write(self, entry: Entry) -> None:
         """Raises OSError."""
-        body = json.dumps({"format": FORMAT, **asdict(entry)}).encode()
+        body = json.dumps({"format": FORMAT, **_columns(entry)}, default=_columns).encode()
         files.swap(self._path(entry.attachment.id), body, 0o600)
 
     def remove(self, key: str) -> None:
@@ -60,6 +61,11 @@ class Journal:
 
     def _path(self, key: str) -> Path:
         return self.directory / f"{os.path.basename(key)}{SUFFIX}"
+
+
+def _columns(one: Any) -> dict[str, Any]:
+    """Of a dataclass, not copied as ``asdict`` does: an attachment waits for it twice."""
+    return {item.name: getattr(one, item.name) for item in fields(one)}
 
 
 def _entry(path: Path) -> Entry | None:

@@ -102,7 +102,11 @@ class Keeper(threading.Thread):
         self._held: dict[str, Held] = {}
         self._devices: dict[str, str] = {}
         """Attachments by the name of their end on the node."""
-        self._done: queue.SimpleQueue[tuple[str, Outcome]] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[tuple[str, Entry | None, Outcome]] = queue.SimpleQueue()
+        """Attachment, how it was, and how it is now."""
+        self._moved: list[tuple[Entry | None, Entry | None]] = []
+        """Entries before and after a job, whose connections are still to follow."""
+        self._behind = ThreadPoolExecutor(1, thread_name_prefix="connections")
         self._reserving = Reserving(settings.cni_store)
         self._reserved: Reserved | None = None
         """What became of reservations; None: they have to be looked at."""
@@ -156,6 +160,7 @@ class Keeper(threading.Thread):
             self._watch,
             HostPorts(self._settings.nft_table) as ports,
             ThreadPoolExecutor(WORKERS, thread_name_prefix="attach") as pool,
+            self._behind,
         ):
             attacher = Attacher(self._settings, self._journal, ports, self._in_force)
             self._restore(attacher, ports)
@@ -189,6 +194,7 @@ class Keeper(threading.Thread):
         declined = self._reserve(holdings)
         self._start_jobs(holdings, attacher, pool)
         self._say(holdings, declined)
+        self._let_connections_follow(attacher)
         due = [held.due for held in self._held.values() if not held.busy]
         pause = min([*due, self._reserve_again, self._keep_at])
         reasons = self._watch.wait(min(max(pause - time.monotonic(), 0), LOOK_INTERVAL))
@@ -233,9 +239,8 @@ class Keeper(threading.Thread):
         except Exception as error:
             log.exception("attachment %s", key)
             outcome = self._failed(key, f"{type(error).__name__}: {error}")
-        self._done.put((key, outcome))
+        self._done.put((key, before, outcome))
         self._watch.wake("done")
-        attacher.settle_connections(before, outcome.entry)
 
     def _outcome(self, attacher: Attacher, key: str, held: Held) -> Outcome:
         if held.wanted is None:
@@ -265,7 +270,8 @@ class Keeper(threading.Thread):
 
     def _take_outcomes(self) -> None:
         while not self._done.empty():
-            key, outcome = self._done.get()
+            key, before, outcome = self._done.get()
+            self._moved.append((before, outcome.entry))
             held = self._held[key]
             held.busy, held.entry = False, outcome.entry
             if outcome.standing is None:
@@ -344,6 +350,12 @@ class Keeper(threading.Thread):
         if holdings.version and not same:
             self._said = said
             self._post.say(said)
+
+    def _let_connections_follow(self, attacher: Attacher) -> None:
+        """Behind the statement: walking through the kernel's connections keeps a processor for some 12 ms."""
+        for before, after in self._moved:
+            self._behind.submit(attacher.settle_connections, before, after)
+        self._moved.clear()
 
     def _interval(self) -> float:
         document = self._in_force()
