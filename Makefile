@@ -56,7 +56,7 @@ test-units:
 	$(PYTEST) -m "not tunnel" tests/pure tests/networks tests/api tests/commands tests/umlinux
 
 test-postgresql:
-	$(BIN)/python -m tests.postgres -- $(PYTEST) tests/networks tests/api
+	$(BIN)/python -m tests.postgres -- $(PYTEST) tests/networks tests/api tests/pages/test_nonsense.py
 
 test-pages:
 	$(PYTEST) tests/pages

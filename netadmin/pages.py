@@ -20,6 +20,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 from netadmin import roles
+from netadmin.rest import NAME
 
 ROWS = 100
 """Rows of a table on one page."""
@@ -61,6 +62,23 @@ def _to_login(request: PageRequest) -> HttpResponse:
         target = redirect_to_login(request.htmx.current_url_abs_path or resolve_url("overview"))
         return HttpResponseClientRedirect(target.url)
     return redirect_to_login(request.get_full_path())
+
+
+def asked(request: HttpRequest, name: str) -> str:
+    """A text of the query; no row has a NUL in it, and PostgreSQL refuses to look for one."""
+    return request.GET.get(name, "").replace("\0", " ").strip()
+
+
+class NameConverter:
+    """Names as they stand in an address; anything else is no address of ours (404)."""
+
+    regex = NAME
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
 
 
 def part_of(request: HttpRequest, rows: Any, size: int = ROWS, parameter: str = "page") -> Page[Any]:

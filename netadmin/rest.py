@@ -125,15 +125,22 @@ def expected_version(request: Request) -> int | None:
     if text == "*":
         return None
     version = text.removeprefix("W/").strip('"')
-    if not version.isdecimal():
-        raise Problem(
-            Fault("If-Match", text, "is not a version of a row", 'Give the ETag that was read, like "3"')
-        )
+    if not re.fullmatch(NUMBER, version):
+        remedy = 'Give the ETag that was read, like "3"'
+        raise Problem(Fault("If-Match", text[:SHOWN], "is not a version of a row", remedy))
     return int(version)
 
 
 def etag(version: int) -> str:
     return f'"{version}"'
+
+
+def text_of(request: Request, name: str) -> str:
+    """A text of the query, empty unless given; raises Problem for one that no database looks for."""
+    text: str = request.query_params.get(name, "")
+    if "\0" in text:
+        raise Problem(Fault(name, text[:SHOWN], "has a character with the code 0", "Leave that out"))
+    return text
 
 
 def refuse_unknown(request: Request, *known: str) -> None:

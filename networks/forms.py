@@ -38,6 +38,13 @@ def _help(model: Any, column: str) -> str:
     return text
 
 
+def _without_nul(value: Any) -> Any:
+    """Raises ValidationError; PostgreSQL keeps no NUL."""
+    if any("\0" in str(word) for word in (value if isinstance(value, list) else [value])):
+        raise ValidationError("A character with the code 0 is no text. Leave it out")
+    return value
+
+
 class Words(forms.CharField):
     """A list of words, with blanks, commas or line ends between."""
 
@@ -45,7 +52,8 @@ class Words(forms.CharField):
         super().__init__(required=False, **kwargs)
 
     def to_python(self, value: Any) -> Any:
-        return re.split(r"[\s,]+", text) if (text := (super().to_python(value) or "").strip()) else []
+        text = (_without_nul(super().to_python(value)) or "").strip()
+        return re.split(r"[\s,]+", text) if text else []
 
     def prepare_value(self, value: Any) -> Any:
         return " ".join(map(str, value)) if isinstance(value, list) else value
@@ -54,12 +62,18 @@ class Words(forms.CharField):
 class Names(forms.MultipleChoiceField):
     """Names to choose from; whether a name exists when it is saved is for the rules to say."""
 
+    def to_python(self, value: Any) -> Any:
+        return _without_nul(super().to_python(value))
+
     def valid_value(self, value: Any) -> bool:
         return True
 
 
 class Name(forms.ChoiceField):
     """One of them."""
+
+    def to_python(self, value: Any) -> Any:
+        return _without_nul(super().to_python(value))
 
     def valid_value(self, value: Any) -> bool:
         return True

@@ -66,7 +66,7 @@ def _spaced(text: str) -> str:
 
 
 def _number(text: str) -> int:
-    if not text.isascii() or not text.isdecimal():
+    if not re.fullmatch("[0-9]{1,18}", text):
         raise ValueError("Give a number")
     return int(text)
 

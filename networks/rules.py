@@ -251,7 +251,7 @@ def _tables(network: Network) -> Iterator[Fault]:
         return
     for table in tables:
         text = str(table)
-        number = text.isdecimal() and 1 <= int(text) <= LARGEST_TABLE
+        number = re.fullmatch("[0-9]{1,10}", text) and 1 <= int(text) <= LARGEST_TABLE
         if not number and not TABLE.fullmatch(text):
             yield Fault(
                 "tables", text, "is not a routing table", f"Use a name, or a number from 1 to {LARGEST_TABLE}"
@@ -314,7 +314,7 @@ def _grid(network: Network, around: Surroundings) -> Iterator[Fault]:
 def _segment_size(network: Network) -> Iterator[Fault]:
     cidrs = network.cidrs
     masks = network.mask_per_node.split()
-    if not all(mask.isdecimal() for mask in masks) or len(masks) not in (0, len(cidrs)):
+    if not all(re.fullmatch("[0-9]{1,3}", mask) for mask in masks) or len(masks) not in (0, len(cidrs)):
         yield Fault(
             "mask_per_node",
             network.mask_per_node,

@@ -145,7 +145,7 @@ def _asked(request: Request) -> Wish:
     if not 1 <= count <= MOST_SHOWN:
         raise Problem(Fault("count", str(count), "is none of 1 to 1000", "Leave it out, or give one"))
     family = _number(request, "family", 0)
-    return Wish(node=request.query_params.get("node", ""), family=family, count=count)
+    return Wish(node=rest.text_of(request, "node"), family=family, count=count)
 
 
 def _number(request: Request, name: str, default: int) -> int:

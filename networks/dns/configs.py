@@ -3,6 +3,7 @@
 Values that matter were measured; docs/dns.md says what each is for.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ class Endpoint:
     def of(cls, text: str) -> "Endpoint":
         """HOST:PORT, IPv6 in brackets. Raises Problem."""
         host, _, port = text.rpartition(":")
-        if not host or not port.isdecimal() or not 1 <= int(port) <= 65535:
+        if not host or not re.fullmatch("[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
             raise Problem(Fault("address", text, "is no ADDRESS:PORT", f"Give one like {AUTHORITATIVE}"))
         return cls(host.strip("[]"), int(port))
 

@@ -15,7 +15,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from netaddr import AddrFormatError, IPAddress, IPNetwork
 
 from netadmin import rest
-from netadmin.pages import PageRequest, page, part_of
+from netadmin.pages import PageRequest, asked, page, part_of
 from netadmin.problems import Problem
 from netadmin.roles import OPERATOR
 from networks import reservations
@@ -33,9 +33,9 @@ ROWS = 50
 @page()
 def addresses(request: PageRequest, name: str) -> HttpResponse:
     network = _network(name)
-    asked = request.GET.get("q", "").replace("\0", " ").strip()
-    rows = _matching(_held(network), asked)
-    context = {"network": network, "addresses": part_of(request, rows), "asked": asked}
+    words = asked(request, "q")
+    rows = _matching(_held(network), words)
+    context = {"network": network, "addresses": part_of(request, rows), "asked": words}
     return render(request, "addresses/list.html", context)
 
 
@@ -63,8 +63,8 @@ def reserve(request: PageRequest, name: str) -> HttpResponse:
 @page(OPERATOR)
 def release(request: PageRequest, name: str) -> HttpResponse:
     network = _network(name)
-    asked = request.POST if request.method == "POST" else request.GET
-    keys = [int(text) for text in asked.getlist("id") if re.fullmatch(rest.NUMBER, text)]
+    given = request.POST if request.method == "POST" else request.GET
+    keys = [int(text) for text in given.getlist("id") if re.fullmatch(rest.NUMBER, text)]
     problem = None
     if request.method == "POST":
         try:
@@ -88,9 +88,9 @@ def _held(network: Network) -> "QuerySet[Address]":
     return network.addresses.select_related("allocation__node")
 
 
-def _matching(rows: "QuerySet[Address]", asked: str) -> "QuerySet[Address]":
+def _matching(rows: "QuerySet[Address]", words: str) -> "QuerySet[Address]":
     """Those of which each word says something."""
-    for word in asked.split():
+    for word in words.split():
         rows = rows.filter(_inside(word) or _said(word))
     return rows
 

@@ -6,7 +6,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.shortcuts import render
 
-from netadmin.pages import PageRequest, live, page
+from netadmin.pages import PageRequest, asked, live, page
 from networks.dns import changes, listing, loaded
 from networks.dns.zones import Zones
 
@@ -25,12 +25,12 @@ def names_live(request: PageRequest) -> HttpResponse:
 
 def _found(request: PageRequest) -> dict[str, Any]:
     """The first records that the filter leaves. A fixed number of queries."""
-    asked = {key: request.GET.get(key, "").strip() for key in ("name", "type")}
-    kind = asked["type"] if asked["type"] in listing.TYPES else ""
+    given = {key: asked(request, key) for key in ("name", "type")}
+    kind = given["type"] if given["type"] in listing.TYPES else ""
     zones = Zones(loaded.facts())
-    found = [*islice(listing.records(zones, name=asked["name"], kind=kind), ROWS + 1)]
+    found = [*islice(listing.records(zones, name=given["name"], kind=kind), ROWS + 1)]
     return {
-        "asked": asked,
+        "asked": given,
         "records": [one.record for one in found[:ROWS]],
         "more": len(found) > ROWS,
         "faults": zones.facts.faults,

@@ -6,7 +6,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 
-from netadmin.pages import PageRequest, live, page, part_of
+from netadmin.pages import PageRequest, asked, live, page, part_of
 from networks import convergence, foreign, fullness, pairs
 from networks.convergence import NetworkState
 from networks.models import BUILT_IN, Network
@@ -88,7 +88,7 @@ def _probes(request: PageRequest, state: NetworkState) -> dict[str, Any]:
 def _around(request: PageRequest, network: Network, names: list[str]) -> dict[str, Any]:
     """The part that stays: what the nodes are told of each other, what one of them wrote."""
     peers = json.loads(network.peers_body) if network.peers_body else []
-    chosen = request.GET.get("node") or next(iter(names), "")
+    chosen = asked(request, "node") or next(iter(names), "")
     return {
         "peers": part_of(request, peers),
         "names": names,

@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
-from netadmin.pages import PageRequest, live, page, part_of
+from netadmin.pages import PageRequest, asked, live, page, part_of
 from netadmin.problems import Problem
 from netadmin.roles import OPERATOR
 from networks import allocations
@@ -95,9 +95,9 @@ def release(request: PageRequest, number: int) -> HttpResponse:
 
 def _listed(request: PageRequest) -> dict[str, Any]:
     """All, or those of which one of the words says something: each must."""
-    asked = request.GET.get("q", "").replace("\0", " ").strip()
+    words = asked(request, "q")
     rows = asked_for()
-    for word in asked.split():
+    for word in words.split():
         rows = rows.filter(
             Allocation.STANDINGS.get(word.lower(), Q(pk=None))
             | Q(service__icontains=word)
@@ -106,7 +106,7 @@ def _listed(request: PageRequest) -> dict[str, Any]:
             | Q(network__name__icontains=word)
             | Q(netns__icontains=word)
         )
-    return {"services": part_of(request, rows), "asked": asked}
+    return {"services": part_of(request, rows), "asked": words}
 
 
 def _standing(row: Allocation) -> dict[str, Any]:

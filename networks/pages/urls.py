@@ -3,23 +3,26 @@
 A network may be called anything: what is not about one network has no place below ``networks/``.
 """
 
-from django.urls import path
+from django.urls import path, register_converter
 
+from netadmin.pages import NameConverter
 from networks.pages import addresses, declaration, explain, names, network, node, overview, plan, service
+
+register_converter(NameConverter, "name")
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
     path("live/overview/", overview.overview_live, name="overview-live"),
     path("networks/", network.networks, name="networks"),
     path("live/networks/", network.networks_live, name="networks-live"),
-    path("networks/<str:name>/", network.network, name="network"),
-    path("live/networks/<str:name>/", network.network_live, name="network-live"),
+    path("networks/<name:name>/", network.network, name="network"),
+    path("live/networks/<name:name>/", network.network_live, name="network-live"),
     path("new/network/", declaration.new, name="network-new"),
-    path("networks/<str:name>/edit/", declaration.edit, name="network-edit"),
-    path("networks/<str:name>/withdraw/", declaration.withdraw, name="network-withdraw"),
-    path("networks/<str:name>/addresses/", addresses.addresses, name="network-addresses"),
-    path("networks/<str:name>/reserve/", addresses.reserve, name="network-reserve"),
-    path("networks/<str:name>/release/", addresses.release, name="network-release"),
+    path("networks/<name:name>/edit/", declaration.edit, name="network-edit"),
+    path("networks/<name:name>/withdraw/", declaration.withdraw, name="network-withdraw"),
+    path("networks/<name:name>/addresses/", addresses.addresses, name="network-addresses"),
+    path("networks/<name:name>/reserve/", addresses.reserve, name="network-reserve"),
+    path("networks/<name:name>/release/", addresses.release, name="network-release"),
     path("plans/<int:number>/", plan.plan, name="plan"),
     path("live/plans/<int:number>/", plan.plan_live, name="plan-live"),
     path("explain/", explain.explain, name="explain"),
@@ -36,11 +39,11 @@ urlpatterns = [
     path("live/names/", names.names_live, name="names-live"),
     path("nodes/", node.nodes, name="nodes"),
     path("live/nodes/", node.nodes_live, name="nodes-live"),
-    path("nodes/<str:name>/", node.node, name="node"),
-    path("live/nodes/<str:name>/", node.node_live, name="node-live"),
+    path("nodes/<name:name>/", node.node, name="node"),
+    path("live/nodes/<name:name>/", node.node_live, name="node-live"),
     path("new/node/", node.new, name="node-new"),
-    path("nodes/<str:name>/edit/", node.edit, name="node-edit"),
-    path("nodes/<str:name>/token/", node.token, name="node-token"),
-    path("nodes/<str:name>/retry/", node.retry, name="node-retry"),
-    path("nodes/<str:name>/remove/", node.remove, name="node-remove"),
+    path("nodes/<name:name>/edit/", node.edit, name="node-edit"),
+    path("nodes/<name:name>/token/", node.token, name="node-token"),
+    path("nodes/<name:name>/retry/", node.retry, name="node-retry"),
+    path("nodes/<name:name>/remove/", node.remove, name="node-remove"),
 ]

@@ -1,14 +1,16 @@
 """The events page: newest first, by kind and name."""
 
+import re
 from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
 
-from netadmin.pages import PageRequest, live, page
+from netadmin.pages import PageRequest, asked, live, page
+from netadmin.rest import NUMBER
 from nodes.models import Event
 
-KINDS = ("network", "node", "cluster", "token", "user")
+KINDS = ("network", "service", "node", "cluster", "token", "user")
 ROWS = 50
 
 
@@ -24,17 +26,17 @@ def events_live(request: PageRequest) -> HttpResponse:
 
 def _found(request: PageRequest) -> dict[str, Any]:
     """The newest events that the filter leaves; ``before``: older than that one. One query."""
-    asked = {key: request.GET.get(key, "").strip() for key in ("kind", "name", "before")}
+    given = {key: asked(request, key) for key in ("kind", "name", "before")}
     rows = Event.objects.all()
-    if asked["kind"]:
-        rows = rows.filter(kind=asked["kind"])
-    if asked["name"]:
-        rows = rows.filter(name=asked["name"])
-    if asked["before"].isdecimal():
-        rows = rows.filter(pk__lt=int(asked["before"]))
+    if given["kind"]:
+        rows = rows.filter(kind=given["kind"])
+    if given["name"]:
+        rows = rows.filter(name=given["name"])
+    if re.fullmatch(NUMBER, given["before"]):
+        rows = rows.filter(pk__lt=int(given["before"]))
     found = list(rows[: ROWS + 1])
     return {
-        "asked": asked,
+        "asked": given,
         "events": found[:ROWS],
         "older": found[ROWS - 1].pk if len(found) > ROWS else None,
     }

@@ -91,6 +91,20 @@ def test_a_page_that_is_not_there_is_named(ada: Client, page: str, status: int) 
         assert (fault["field"], fault["value"]) == ("page", page)
 
 
+def test_numbers_without_end_and_texts_that_no_database_takes_are_refused(ada: Client) -> None:
+    endless = "9" * 5000
+    factories.a_network()
+    path = "/api/v1/networks/backend1/"
+    for body in ({"tables": [endless]}, {"mask_per_node": endless}, {"network": f"10.0.0.0/{endless}"}):
+        [fault] = ada.patch(path, body).json()["errors"]
+        assert fault["field"] == next(iter(body))
+    [fault] = ada.patch(path, {}, HTTP_IF_MATCH=f'"{endless}"').json()["errors"]
+    assert fault["field"] == "If-Match"
+    for query in ("node=%00", f"count={endless}", f"family={endless}"):
+        [fault] = ada.get(f"{path}available-ips/?{query}").json()["errors"]
+        assert fault["field"] == query.partition("=")[0]
+
+
 @pytest.mark.parametrize("media", ["application/json", "text/plain"])
 def test_a_body_that_is_no_json_says_what_helps(ada: Client, media: str) -> None:
     response = ada.post("/api/v1/networks/", "hello", content_type=media)

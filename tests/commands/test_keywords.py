@@ -83,6 +83,7 @@ def test_it_reads_and_writes_values(option: str, text: str, value: object) -> No
         ("public", "maybe", "Give true or false"),
         ("mtu", "1k", "Give a number"),
         ("ips_per_node", "-1", "Give a"),
+        ("ips_per_node", "9" * 5000, "Give a"),
     ],
 )
 def test_it_says_which_value_cannot_be_read(option: str, text: str, remedy: str) -> None:
