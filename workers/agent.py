@@ -272,7 +272,12 @@ class Agent(threading.Thread):
         if desired.removed and not outcome.left:
             self._cache.drop()
             self._confirm.forget()
-        found = (*self._damping.findings, *self._prober.findings, *self._rivals.findings)
+        found = (
+            *self._damping.findings,
+            *self._prober.findings,
+            *self._rivals.findings,
+            *self._keeper.findings,
+        )
         report = reporting.report(
             self._settings,
             desired,

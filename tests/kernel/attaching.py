@@ -160,6 +160,7 @@ def struck(strike: Strike) -> Iterator[None]:
     """Every door of an attachment obeys ``strike``: before it does anything, and behind it."""
     doors = (
         (Journal, "write"),
+        (Journal, "finish"),
         (Journal, "remove"),
         (chain, "_run"),
         (nft.Nft, "carry_out"),

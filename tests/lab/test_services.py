@@ -12,6 +12,7 @@ import pytest
 
 from lab.cluster import Cluster
 from lab.namespaces import Namespace
+from lab.node import Node
 from lab.pings import ping
 from lab.rest import Api, Refused
 from lab.waiting import until, until_empty
@@ -76,17 +77,20 @@ def left_over(cluster: Cluster) -> dict[str, Any]:
     for name, node in cluster.nodes.items():
         veths = [link["ifname"] for link in node.ip("-details", "link", "show", "type", "veth")]
         ours = [link for link in veths if link.startswith("veth")]
-        rules = [
-            line for line in node.namespace.run(["nft", "list", "ruleset"]).splitlines() if "8080" in line
-        ]
         there = {
             "leases": leases(cluster, name),
             "interfaces": ours,
             "namespaces": own_namespaces(cluster, name),
-            "rules": rules,
+            "host ports": mapped(node),
         }
         found |= {f"{name} {kind}": things for kind, things in there.items() if things}
     return found
+
+
+def mapped(node: Node) -> str:
+    """The whole table of host ports; a node that maps none has none."""
+    shown = node.namespace.call(["nft", "list", "table", "inet", "netadmin_ports"])
+    return shown.stdout
 
 
 def entered(path: str) -> Namespace:
@@ -169,19 +173,21 @@ def test_a_port_of_a_node_leads_to_one(cluster: Cluster, backend1: None) -> None
 
 
 def test_a_change_of_ports_is_answered_when_they_are_mapped(cluster: Cluster, backend1: None) -> None:
-    node = cluster.nodes["n1"].namespace
+    node = cluster.nodes["n1"]
     row = ask(cluster.api, "prod/svc/a")
     for port in (8080, 8081, 8082):
         path = f"allocations/{row['id']}/?wait=20"
         row = cluster.api.call("PATCH", path, {"expose": [f"80/tcp:{port}"]})[0]
-        mapped = node.run(["nft", "list", "map", "inet", "netadmin_ports", "dnat4"])
-        assert f"tcp . {port} : {row['addresses'][0]} . 80" in mapped
+        assert f"tcp . {port} : {row['addresses'][0]} . 80" in mapped(node)
+        assert f"tcp . {port - 1} :" not in mapped(node)
     released(cluster.api, row)
 
 
 def test_eight_clients_attach_and_detach_and_nothing_is_shared_or_left(
     cluster: Cluster, backend1: None
 ) -> None:
+    """Compared is all that attachments leave, the whole table of host ports among it."""
+    assert left_over(cluster) == {}
     held: dict[str, int] = {}
     lock = threading.Lock()
     took: list[float] = []
@@ -199,6 +205,7 @@ def test_eight_clients_attach_and_detach_and_nothing_is_shared_or_left(
                 held[address] = client
             with lock:
                 del held[address]
+            assert f"tcp . {18080 + client} : {address} . 80" in mapped(cluster.nodes[node])
             released(cluster.api, row)
 
     with ThreadPoolExecutor(CLIENTS) as pool:

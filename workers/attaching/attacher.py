@@ -198,7 +198,7 @@ class Attacher:
             made = replace(entry, result=chain.add(entry, namespace.handed))
         except PluginError as error:
             raise NotAttached(error, self._undone(entry, namespace)) from error
-        self._journal.write(made)
+        self._journal.finish(made)
         return made
 
     def _undone(self, entry: Entry, namespace: Namespace) -> Entry | None:

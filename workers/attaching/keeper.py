@@ -52,6 +52,7 @@ from workers.holdings import (
 from workers.kernel.messages import Type
 from workers.kernel.netlink import Message
 from workers.kernel.nft import NftError
+from workers.report import Finding
 from workers.watch import LINK_GROUPS, Watch
 
 WORKERS = 4
@@ -142,6 +143,11 @@ class Keeper(threading.Thread):
         if self._holdings is None or self._holdings.version:
             self._post.drop()
             self.hold(Holdings(self._settings.node, 0))
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is wrong with the journal."""
+        return self._journal.findings
 
     def statement(self) -> Statement | None:
         """What was said last; None: nothing yet."""
