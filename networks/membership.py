@@ -31,21 +31,24 @@ def add(name: str, *, by: str, **fields: Any) -> Node:
     """
     if faults := list(rules.check_name("name", name)):
         raise Problem(*faults)
+    _require_new(name)
     node = Node(name=name, **{**fields, "addresses": fields.get("addresses") or looked_up(name)})
     if faults := _faults(node):
         raise Problem(*faults)
     return _join(node, by=by)
 
 
+def _require_new(name: str) -> None:
+    """Raises Conflict: before its name is looked up, and once more under the lock."""
+    if Node.objects.filter(name=name).exists():
+        remedy = "Use another name, or change that node"
+        raise Conflict(Fault("name", name, "is a node of the cluster already", remedy))
+
+
 @transaction.atomic
 def _join(node: Node, *, by: str) -> Node:
     Cluster.locked()
-    if Node.objects.filter(name=node.name).exists():
-        raise Conflict(
-            Fault(
-                "name", node.name, "is a node of the cluster already", "Use another name, or change that node"
-            )
-        )
+    _require_new(node.name)
     last = Node.objects.aggregate(last=Max("position"))["last"]
     node.position = 0 if last is None else last + 1
     node.save()

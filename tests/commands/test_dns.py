@@ -135,3 +135,8 @@ def test_a_gateway_takes_ports_of_tcp(refusal: Refusal, program: str) -> None:
         "port=80: is no port of a protocol"
     )
     assert "service=web/svc/: " in refusal(f"dns config {program} web/svc/")
+
+
+@pytest.mark.parametrize("mode", ["9z", "888", "6", "66000"])
+def test_the_mode_of_the_socket_is_octal(refusal: Refusal, mode: str) -> None:
+    assert f"{mode} is no mode of a file; give one in octal, like 660" in refusal(f"dns serve --mode {mode}")

@@ -29,6 +29,10 @@ def test_it_refuses_what_is_no_address(refusal: Refusal) -> None:
     )
 
 
+def test_one_that_is_there_is_refused_before_a_look_up(refusal: Refusal, nodes: list[Node]) -> None:
+    assert refusal("node add n1").startswith("name=n1: is a node of the cluster already.")
+
+
 def test_it_removes_a_node(run: Run, nodes: list[Node]) -> None:
     assert run("node rm n2") == ["removed n2"]
     assert not Node.objects.filter(name="n2").exists()

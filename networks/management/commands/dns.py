@@ -1,6 +1,8 @@
 """``manage.py dns``: the names of the cluster, and the process that serves them beside PowerDNS."""
 
+import re
 import socket
+from argparse import ArgumentTypeError
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,4 +143,6 @@ def _port(text: str) -> Port:
 
 
 def _mode(text: str) -> int:
+    if not re.fullmatch("[0-7]{3,4}", text):
+        raise ArgumentTypeError(f"{text} is no mode of a file; give one in octal, like 660")
     return int(text, 8)
