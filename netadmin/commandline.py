@@ -11,7 +11,7 @@ status 1 and the same sentences that the REST API and the pages show.
 import getpass
 import re
 from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from textwrap import fill
 from typing import Any, Protocol
 
@@ -81,11 +81,15 @@ class Verbs(Refusing):
         run(**{name: value for name, value in options.items() if name in own})
 
 
-def seconds(text: str) -> float:
-    """Of an argument; for argparse."""
-    if not SECONDS.fullmatch(text):
-        raise ArgumentTypeError(f"{text} is no number of seconds; give one like 10 or 0.5")
-    return float(text)
+def seconds(most: float, least: float = 0) -> Callable[[str], float]:
+    """The type of an argument, for argparse."""
+
+    def read(text: str) -> float:
+        if not SECONDS.fullmatch(text) or not least <= float(text) <= most:
+            raise ArgumentTypeError(f"{text} is no number of seconds up to {most:g}; give one like 10 or 0.5")
+        return float(text)
+
+    return read
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -23,6 +23,8 @@ from nodes.models import Node
 HEADER = ("address", "network", "node", "holder", "state", "since", "why")
 CONTAINER = 12
 NOBODY_KNOWS = 1
+PATIENCE = seconds(questions.LONGEST_WAIT, least=0.01)
+"""How long nodes may take to answer."""
 
 
 class IpVerbs:
@@ -45,7 +47,7 @@ class IpVerbs:
         check.add_argument("--network", metavar="N", help="Only the nodes that are to have it.")
         check.add_argument("--node", metavar="N", help="Only this one.")
         check.add_argument("--release", action="store_true", help="Free them at once, on the same proof.")
-        check.add_argument("--wait", type=seconds, default=questions.WITHIN, metavar="SECONDS")
+        check.add_argument("--wait", type=PATIENCE, default=questions.WITHIN, metavar="SECONDS")
         check.set_defaults(run=self.check, names=check)
         reserve = verbs.add_parser("reserve", help="Keep addresses for what is not started through here.")
         reserve.add_argument("network")

@@ -1,9 +1,7 @@
 """``manage.py net``: the networks as an operator looks at them."""
 
 import json
-import re
 import sys
-from argparse import ArgumentTypeError
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -34,7 +32,7 @@ from networks.convergence import NetworkState
 from networks.foreign import ForeignNetwork
 from networks.lookups import the_network
 from networks.management import explained, plantext
-from networks.management.ip import IpVerbs
+from networks.management.ip import PATIENCE, IpVerbs
 from networks.management.tree import Branch, draw
 from networks.models import Address, Network
 from networks.representation import represent
@@ -92,7 +90,7 @@ class Command(Verbs):
         plan.add_argument("--withdraw", action="store_true", help="As if the named networks were withdrawn.")
         plan.add_argument("--force", action="store_true", help="Also while addresses are in use.")
         plan.add_argument(
-            "--wait", type=_seconds, default=questions.WITHIN, metavar="SECONDS", help="Default %(default)g."
+            "--wait", type=PATIENCE, default=questions.WITHIN, metavar="SECONDS", help="Default %(default)g."
         )
         _add_format(plan, "text")
         remove = verb("rm", self.rm, "Withdraw a network from every node.")
@@ -112,7 +110,7 @@ class Command(Verbs):
         explain.add_argument("--network", default="", help="In which a node's name means its bridge.")
         explain.add_argument(
             "--wait",
-            type=_seconds,
+            type=PATIENCE,
             default=questions.WITHIN,
             help="Seconds for the answers. Default %(default)g.",
         )
@@ -209,12 +207,6 @@ def _carry_out(keywords: list[str], withdrawn: list[str], force: bool) -> None:
         declare.withdraw(name, by=by(), force=force)
     if keywords:
         configuration.set_for_cluster(keywords, by=by(), force=force)
-
-
-def _seconds(text: str) -> float:
-    if not re.fullmatch(r"\d{1,2}(\.\d+)?", text) or not 0 < float(text) <= questions.LONGEST_WAIT:
-        raise ArgumentTypeError(f"{text} is no number of seconds up to {questions.LONGEST_WAIT:g}")
-    return float(text)
 
 
 def _add_name(parser: CommandParser) -> None:

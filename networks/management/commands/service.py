@@ -15,6 +15,8 @@ from networks import allocations, attaching, resources, services
 from networks.lookups import the_network, the_node
 from networks.models import Allocation, State
 
+LONGEST_WAIT = 3600.0
+"""Seconds."""
 HEADER = ["service", "resource", "node", "network", "addresses", "ports", "state", "why"]
 
 
@@ -99,7 +101,11 @@ class Command(Verbs):
 
 def _add_wait(parser: CommandParser) -> None:
     parser.add_argument(
-        "--wait", type=seconds, default=0, metavar="S", help="Seconds to wait for what the node does."
+        "--wait",
+        type=seconds(LONGEST_WAIT),
+        default=0,
+        metavar="S",
+        help="Seconds to wait for what the node does.",
     )
 
 
