@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import conditional_page
 from django_filters import rest_framework as filters
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -38,6 +38,12 @@ network = backend1
 netns = container#0
 expose = 443/tcp:8443
 """
+
+
+KNOWN = OpenApiParameter(
+    "If-None-Match", str, OpenApiParameter.HEADER, description="The ETag of what was read before."
+)
+UNCHANGED = OpenApiResponse(None, "It is as it was read.")
 
 
 class ServiceSerializer(rest.Resource):
@@ -112,7 +118,7 @@ class ServicesView(generics.GenericAPIView[Allocation]):
     filter_backends = [rest.Filters]
     filterset_class: Any = ServiceFilter
 
-    @extend_schema(responses=StandingSerializer(many=True))
+    @extend_schema(parameters=[KNOWN], responses={200: StandingSerializer(many=True), 304: UNCHANGED})
     def get(self, request: Request) -> Response:
         """Services by path, with their resources. A fixed number of queries."""
         rows = self.filter_queryset(self.get_queryset())
@@ -146,7 +152,7 @@ class ServicesView(generics.GenericAPIView[Allocation]):
 
 @method_decorator(conditional_page, name="dispatch")
 class ServiceView(APIView):
-    @extend_schema(responses=StandingSerializer)
+    @extend_schema(parameters=[KNOWN], responses={200: StandingSerializer, 304: UNCHANGED})
     def get(self, request: Request, service: str) -> Response:
         """One service: NAMESPACE/svc/NAME, or NAME of the namespace root; 404 while it has no resource."""
         return Response(StandingSerializer(services.find(service)).data)
