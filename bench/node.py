@@ -6,6 +6,7 @@
     idle     a reconcile that finds nothing to do, all looked at   | ``ip -j route show proto N``
     one      one more peer, from the document's bytes to the kernel | one ``ip route add`` process
     switch   all routes from direct to a tunnel                    | ``ip -batch`` with replace
+    lost     packets to three of the peers while all of them are switched there and back | sent
     forked   processes started by a whole apply                    | 0
 
 A figure is the median over the rounds, a ratio that of the medians. Both sides of a row run
@@ -19,11 +20,12 @@ import os
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from bench import running, scene, table
+from bench import flood, running, scene, table
 from bench.scene import address, ip, segment, timed
 from bench.table import Bound, Pair
 from lab import sandbox
@@ -60,8 +62,10 @@ def main() -> None:
     for count in options.peers:
         with tempfile.TemporaryDirectory() as directory, Namespace("n1") as node:
             node.run(["ip", "-batch", "-"], stdin=scene.underlay())
-            with node.entered(), Kernel() as kernel:
-                _measure(Bench(kernel, scene.settings(Path(directory)), count), options.rounds)
+            some = (2, count // 2 + 1, count + 1)
+            with flood.peers(node, some) as peers, node.entered(), Kernel() as kernel:
+                through = partial(flood.Flood, node, peers, some)
+                _measure(Bench(kernel, scene.settings(Path(directory)), count, through), options.rounds)
         running.measure(count, options.rounds)
 
 
@@ -72,6 +76,9 @@ class Bench:
     kernel: Kernel
     settings: Settings
     count: int
+    flood: Callable[[], flood.Flood]
+    lost: list[Pair] = field(default_factory=list)
+    """Packets that were lost, and sent, in each round of ``switch``."""
 
     def run(self, count: int) -> Observed:
         """From the bytes of a document for so many peers to the kernel; what is there then."""
@@ -109,8 +116,15 @@ class Bench:
         return ours, theirs
 
     def switch(self) -> Pair:
-        """The routes alone, as the device is there when they move."""
+        """The routes alone, as the device is there when they move; under a flood there and back."""
         self.run(self.count)
+        with self.flood() as through:
+            pair = self._switch()
+            self.run(self.count)
+        self.lost.append((through.lost, through.sent))
+        return pair
+
+    def _switch(self) -> Pair:
         _, todo = look(document.parse(scene.body(self.count, "always")), self.settings, self.kernel)
         devices = [change for change in todo.changes if not isinstance(change.object, Route)]
         apply(Plan(tuple(devices)), self.kernel)
@@ -119,7 +133,6 @@ class Bench:
         moves = (f"route replace {self._line(n, tunnel=True)}" for n in self._peers())
         theirs = timed(partial(ip, "-batch", "-", stdin="\n".join(moves)))
         ip("route", "flush", "proto", "200")
-        self.run(self.count)
         return ours, theirs
 
     def _routes(self, tunnel: str) -> Plan:
@@ -148,6 +161,8 @@ def _measure(bench: Bench, rounds: int) -> None:
             pairs.append(getattr(bench, name)())
     for name, pairs in rows.items():
         table.row(bench.count, name, pairs, BOUNDS[name])
+    lost, sent = map(sum, zip(*bench.lost, strict=True))
+    table.row(bench.count, "lost", [(lost, sent)], Bound("packets sent", 0, absolute=True, unit="pkt"))
     print(f"{bench.count:>6}  {'forked':10} {started:>12}  {0:>12}")
 
 
