@@ -28,6 +28,8 @@ from nodes.models import Node
 BLOCK = 128
 NAMED = 3
 """How many holders a refusal names."""
+PATIENCE = 2
+"""How often parts are looked at before it is counted which ones are full."""
 LAST_KEY = 2**63 - 1
 PARTS = Statement(
     """
@@ -187,18 +189,18 @@ class Choice:
             yield open
         full: set[int] = set()
         for number, parts in enumerate(self._parts_in_turn(wish)):
-            if number == 1:
+            if number == PATIENCE:
                 full = _full_nodes(self.network, wish)
             yield from (part for part in parts if part.node.pk not in full)
 
     def _parts_in_turn(self, wish: Wish) -> Iterator[list[Part]]:
-        """Those of all nodes, beginning behind the one whose turn it was last: first as many as may do."""
-        turn, few = self._turn, -(-wish.count // BLOCK) + 1
-        first = self._read_parts(wish, turn, LAST_KEY, few)
-        yield first
-        if len(first) == few:
-            yield self._read_parts(wish, first[-1].node.pk, LAST_KEY, LAST_KEY)
-        yield self._read_parts(wish, 0, turn, LAST_KEY)
+        """Those of all nodes, beginning behind the one whose turn it was last: first as many as may do, then
+        ever more."""
+        most = -(-wish.count // BLOCK)
+        for behind, to in ((self._turn, LAST_KEY), (0, self._turn)):
+            while parts := self._read_parts(wish, behind, to, most):
+                yield parts
+                behind, most = parts[-1].node.pk, 4 * most
 
     def _read_parts(self, wish: Wish, behind: int, to: int, most: int) -> list[Part]:
         """Those of nodes with keys ``behind < key <= to``, and their pointers."""
