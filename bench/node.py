@@ -6,7 +6,7 @@
     idle     a reconcile that finds nothing to do, all looked at   | ``ip -j route show proto N``
     one      one more peer, from the document's bytes to the kernel | one ``ip route add`` process
     switch   all routes from direct to a tunnel                    | ``ip -batch`` with replace
-    lost     packets to three of the peers while all of them are switched there and back | sent
+    lost     packets to three of them meanwhile, there and back     | sent
     forked   processes started by a whole apply                    | 0
 
 A figure is the median over the rounds, a ratio that of the medians. Both sides of a row run
