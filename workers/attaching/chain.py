@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from workers.attaching import calls
+from workers.attaching import entry as entries
 from workers.attaching.calls import Call
 from workers.attaching.entry import Entry
 
@@ -36,6 +37,7 @@ def add(entry: Entry, netns: str) -> str:
     result = ""
     for call in calls.calls(calls.ADD, entry, netns):
         result = _run(call, result)
+        _verify(call, result)
     return result
 
 
@@ -88,15 +90,27 @@ def _end(pid: int) -> None:
         os.close(handle)
 
 
+def _verify(call: Call, result: str) -> None:
+    """What is no result would stand in the way of everything that is done with it later."""
+    try:
+        entries.verify(result)
+    except ValueError as error:
+        raise PluginError(
+            f"{_named(call)}: answered what is no result ({error}): {result[:LAST]!r}"
+        ) from error
+
+
 def _run(call: Call, previous: str) -> str:
-    named = f"{call.program} {call.environment['CNI_COMMAND']}"
-    with _in_memory(call.stdin(previous)) as given, _in_memory() as answer:
+    """What it answered; what it logs to its standard error is kept for a failure (CNI specification 1.0.0,
+    section 2)."""
+    named = _named(call)
+    with _in_memory(call.stdin(previous)) as given, _in_memory() as answer, _in_memory() as logged:
         try:
             process = subprocess.Popen(
                 [os.path.join(call.environment["CNI_PATH"], call.program)],
                 stdin=given,
                 stdout=answer,
-                stderr=subprocess.STDOUT,
+                stderr=logged,
                 env={**_inherited(), **call.environment},
                 start_new_session=True,
             )
@@ -104,10 +118,19 @@ def _run(call: Call, previous: str) -> str:
             raise PluginError(f"{named}: cannot be started ({error.strerror})") from error
         if not _ends(process, PATIENCE):
             raise PluginError(f"{named}: was not done after {PATIENCE:g} s and was ended")
-        said = os.pread(answer, os.fstat(answer).st_size, 0)
+        said, errors = _content(answer), _content(logged) if process.returncode else b""
     if process.returncode:
-        raise PluginError(f"{named}: {_words(said) or f'exit status {process.returncode}'}")
+        words = _words(said) or _words(errors) or f"exit status {process.returncode}"
+        raise PluginError(f"{named}: {words}")
     return said.decode(errors="replace").strip()
+
+
+def _named(call: Call) -> str:
+    return f"{call.program} {call.environment['CNI_COMMAND']}"
+
+
+def _content(descriptor: int) -> bytes:
+    return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
 
 
 @lru_cache(maxsize=1)

@@ -78,6 +78,18 @@ class Entry:
         return _parsed(self.result) if self.result else {}
 
 
+def verify(result: str) -> None:
+    """Raises ValueError for what a plugin answered when that is no result of an ADD."""
+    try:
+        given = _parsed(result)
+        _addresses(result)
+        for one in given.get("interfaces", ()):
+            if not isinstance(one["name"], str) or not isinstance(one.get("mac", ""), str):
+                raise ValueError("an interface has no name")
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
 @lru_cache(maxsize=4096)
 def _parsed(text: str) -> dict[str, Any]:
     """To be read only. An attachment is looked at again and again, and seldom changes."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from workers import files, wire
-from workers.attaching.entry import Entry
+from workers.attaching.entry import Entry, verify
 from workers.report import Finding
 
 FORMAT = 1
@@ -109,9 +109,11 @@ def _parsed(body: bytes) -> Entry:
     if not result.endswith(b"\n"):
         return entry
     try:
-        return replace(entry, result=str(json.loads(result)["result"]))
+        said = json.loads(result)["result"]
+        verify(said)
     except (ValueError, KeyError, TypeError) as error:
         raise wire.WireError(f"result: is not whole JSON ({error})") from error
+    return replace(entry, result=said)
 
 
 def _columns(one: Any) -> dict[str, Any]:

@@ -1,0 +1,97 @@
+"""Plugins that do not keep to their specification: what they say is refused, and what they made is undone."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lab.namespaces import Namespace
+from tests.documents import bridge, document
+from tests.kernel import attaching
+from tests.kernel.attaching import (
+    a_keeper,
+    addresses,
+    an_attacher,
+    attachment,
+    becomes,
+    held,
+    leases,
+    remains,
+    veths,
+)
+from tests.kernel.node import Node
+
+NETWORK = document(bridge(), look_interval=1.0)
+PASSES = "exec python3 -c 'import json, sys; print(json.dumps(json.load(sys.stdin)[\"prevResult\"]))'"
+"""What a good plugin at the end of a list may do: answer what the one before did."""
+Rude = Callable[[str], Node]
+
+
+@pytest.fixture
+def inside() -> Iterator[Namespace]:
+    with Namespace("c1") as namespace:
+        yield namespace
+
+
+@pytest.fixture
+def rude(node: Node, tmp_path: Path) -> Rude:
+    """A node whose list ends with a plugin that is this shell script; CNI_COMMAND tells it what to do."""
+
+    def made(script: str) -> Node:
+        plugins = tmp_path / "plugins"
+        shutil.copytree("/usr/lib/cni", plugins)
+        (plugins / "rude").write_text(f"#!/bin/sh\n{script}\n")
+        (plugins / "rude").chmod(0o755)
+        node.settings = replace(node.settings, cni_plugins=str(plugins))
+        node.converge(attaching.with_directories(node, NETWORK))
+        path = node.directory / "local1.conflist"
+        path.write_text(path.read_text().replace('"portmap"', '"rude"').replace("capabilities", "x"))
+        return node
+
+    return made
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["garbage", "", "[]", "null", '{"ips": [{"address": "everywhere"}]}', '{"interfaces": [{"mac": 1}]}'],
+)
+def test_an_answer_that_is_no_result_is_a_failure_that_is_undone(
+    rude: Rude, inside: Namespace, answer: str
+) -> None:
+    node = rude(f"test $CNI_COMMAND != ADD || printf %s '{answer}'")
+    with an_attacher(node, NETWORK) as attacher:
+        outcome = attacher.settle(attachment(inside.path), None, False)
+    assert outcome.entry is None
+    assert outcome.standing
+    assert (outcome.standing.state, outcome.standing.addresses) == ("failed", ())
+    assert "rude ADD: answered what is no result" in outcome.standing.why
+    assert (leases(node), veths(node), remains(node)["journal"]) == ({}, [], [])
+
+
+def test_what_a_plugin_logs_is_no_part_of_its_answer(rude: Rude, inside: Namespace) -> None:
+    """It may write to its standard error whatever it likes (CNI specification 1.0.0, section 2)."""
+    node = rude(f"echo deprecated >&2; test $CNI_COMMAND != ADD || {PASSES}")
+    with an_attacher(node, NETWORK) as attacher:
+        outcome = attacher.settle(attachment(inside.path), None, False)
+    assert outcome.standing
+    assert outcome.standing.state == "attached"
+    assert addresses(inside) == ["10.10.10.2/24"]
+
+
+def test_the_last_words_of_one_that_crashes_are_told(rude: Rude, inside: Namespace) -> None:
+    node = rude("echo panic: nil map >&2; exit 2")
+    with an_attacher(node, NETWORK) as attacher:
+        standing = attacher.settle(attachment(inside.path), None, False).standing
+    assert standing
+    assert "rude ADD: panic: nil map" in standing.why
+
+
+def test_one_rude_plugin_keeps_no_other_attachment_waiting(rude: Rude, inside: Namespace) -> None:
+    node = rude(f"""case $CNI_COMMAND$CNI_IFNAME in ADDeth12) echo garbage;; ADD*) {PASSES};; esac""")
+    rudely, well = attachment(inside.path), attachment(inside.path, 2, interface="eth13")
+    held(node, rudely, well)
+    with a_keeper(node, NETWORK) as keeper:
+        becomes(keeper, rudely, "failed")
+        becomes(keeper, well, "attached")
