@@ -7,7 +7,6 @@ import select
 import socket
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,14 +43,16 @@ class Peer:
         self.connection, self._answer = connection, answer
         self._begun = self._left = b""
 
-    def ready(self) -> int:
-        """It can be read or written; what to wait for next. Raises Gone, OSError."""
+    def ready(self) -> bool:
+        """It can be read or written; whether it has taken all its answers. Raises Gone, OSError."""
         if not self._left:
             self._read()
         if self._left:
-            with suppress(BlockingIOError):
+            try:
                 self._left = self._left[self.connection.send(self._left) :]
-        return select.EPOLLOUT if self._left else select.EPOLLIN
+            except BlockingIOError:
+                return False
+        return not self._left
 
     def _read(self) -> None:
         data = self.connection.recv(CHUNK)
@@ -73,35 +74,36 @@ class Listener(threading.Thread):
     def __init__(self, place: socket.socket, answer: Answer) -> None:
         super().__init__(name="answers", daemon=True)
         self._place, self._answer = place, answer
-        self._peers: dict[int, tuple[Peer, int]] = {}
-        """By descriptor, with what is waited for."""
+        self._peers: dict[int, Peer] = {}
+        """By descriptor."""
+        self._full: set[int] = set()
+        """Descriptors of those that do not take their answers."""
 
     def run(self) -> None:
         with select.epoll() as self._ready:
             self._ready.register(self._place, select.EPOLLIN)
             while True:
                 for descriptor, _ in self._ready.poll():
-                    if descriptor == self._place.fileno():
-                        self._welcome(self._place.accept()[0])
+                    if peer := self._peers.get(descriptor):
+                        self._serve(descriptor, peer)
                     else:
-                        self._serve(descriptor)
+                        self._welcome(self._place.accept()[0])
 
     def _welcome(self, connection: socket.socket) -> None:
-        descriptor = connection.fileno()
-        self._peers[descriptor] = Peer(connection, self._answer), select.EPOLLIN
-        self._ready.register(descriptor, select.EPOLLIN)
+        self._peers[connection.fileno()] = Peer(connection, self._answer)
+        self._ready.register(connection, select.EPOLLIN)
 
-    def _serve(self, descriptor: int) -> None:
-        peer, awaited = self._peers[descriptor]
+    def _serve(self, descriptor: int, peer: Peer) -> None:
         try:
-            next_one = peer.ready()
+            is_done = peer.ready()
         except (Gone, OSError):
             del self._peers[descriptor]
+            self._full.discard(descriptor)
             peer.connection.close()  # which the epoll forgets by itself
             return
-        if next_one != awaited:
-            self._peers[descriptor] = peer, next_one
-            self._ready.modify(descriptor, next_one)
+        if is_done is (descriptor in self._full):
+            self._full ^= {descriptor}
+            self._ready.modify(descriptor, select.EPOLLIN if is_done else select.EPOLLOUT)
 
 
 def bound(place: Place) -> socket.socket:

@@ -17,8 +17,8 @@ from networks.dns.zones import Zones
 
 log = logging.getLogger(__name__)
 
-SWITCH = 0.0005
-"""Seconds after which the thread that reads rows lets an answer pass; Python's 0.005 is many answers."""
+SWITCH = 0.0001
+"""Seconds after which the threads that follow let an answer pass; Python's 0.005 is many answers."""
 
 
 @dataclass(frozen=True, slots=True)
