@@ -27,15 +27,16 @@ def a_plugin(entry: Entry, script: str) -> None:
 
 
 def test_it_is_handed_its_configuration_and_what_it_answers_is_the_result(entry: Entry) -> None:
-    a_plugin(entry, 'echo "$CNI_COMMAND $CNI_IFNAME"; cat')
-    said, _, body = chain.add(entry, "/proc/1/fd/3").partition("\n")
-    assert said == "ADD eth12"
-    assert json.loads(body) == {"type": "plugin", "name": "backend1", "cniVersion": "1.0.0"}
+    a_plugin(entry, 'echo "{\\"called\\": \\"$CNI_COMMAND $CNI_IFNAME $CNI_NETNS\\", \\"given\\": $(cat)}"')
+    assert json.loads(chain.add(entry, "/proc/1/fd/3")) == {
+        "called": "ADD eth12 /proc/1/fd/3",
+        "given": {"type": "plugin", "name": "backend1", "cniVersion": "1.0.0"},
+    }
 
 
 def test_however_much_it_says_is_read(entry: Entry) -> None:
-    a_plugin(entry, "head -c 3000000 /dev/zero | tr '\\0' x")
-    assert chain.add(entry, "") == "x" * 3_000_000
+    a_plugin(entry, "printf '{\"much\": \"'; head -c 3000000 /dev/zero | tr '\\0' x; printf '\"}'")
+    assert json.loads(chain.add(entry, "")) == {"much": "x" * 3_000_000}
 
 
 def test_its_own_words_are_kept_when_it_fails(entry: Entry) -> None:
@@ -45,9 +46,9 @@ def test_its_own_words_are_kept_when_it_fails(entry: Entry) -> None:
 
 
 def test_whom_it_leaves_behind_is_not_waited_for(entry: Entry) -> None:
-    a_plugin(entry, "sleep 5 & echo done")
+    a_plugin(entry, "sleep 5 & echo '{}'")
     begun = time.monotonic()
-    assert chain.add(entry, "") == "done"
+    assert chain.add(entry, "") == "{}"
     assert time.monotonic() - begun < 3
 
 
@@ -73,7 +74,10 @@ def _is_running(pid: int) -> bool:
 def test_the_workers_own_settings_are_not_handed_on(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NETADMIN_TOKEN", "secret")
     chain._inherited.cache_clear()  # a worker reads its environment once
-    a_plugin(entry, "env")
-    assert "CNI_CONTAINERID=" in (said := chain.add(entry, ""))
+    a_plugin(entry, "env | grep -E '^(NETADMIN_|CNI_CONTAINERID|PATH)'; exit 1")
+    with pytest.raises(PluginError) as failed:
+        chain.add(entry, "")
+    said = str(failed.value)
+    assert "CNI_CONTAINERID=" in said
     assert "NETADMIN_" not in said
     assert os.environ["PATH"] in said
