@@ -21,6 +21,7 @@ from workers.attaching.attacher import Attacher
 from workers.attaching.hostports import HostPorts
 from workers.attaching.journal import Journal
 from workers.attaching.keeper import Keeper
+from workers.cni.store import Store
 from workers.document import Document
 from workers.holdings import Attachment, Holdings, Port, Standing
 from workers.kernel import namespaces, nft, rulesets
@@ -88,9 +89,11 @@ def becomes(keeper: Keeper, one: Attachment, state: str, within: float = 10) -> 
 
 
 def leases(node: Node, network: str = "local1") -> dict[str, str]:
-    directory = node.settings.cni_store / network
-    found = directory.iterdir() if directory.exists() else ()
-    return {one.name: one.read_text().partition("\n")[0] for one in found if one.name[0].isdecimal()}
+    return {
+        str(one.address): one.container
+        for one in Store(node.settings.cni_store).entries()
+        if one.network == network
+    }
 
 
 def addresses(inside: Namespace, interface: str = "eth12") -> list[str]:
@@ -168,6 +171,7 @@ def struck(strike: Strike) -> Iterator[None]:
         (nft.Nft, "remove"),
         (rulesets.Rulesets, "commit"),
         (namespaces, "make"),
+        (namespaces, "fresh"),
         (namespaces, "remove"),
     )
     with pytest.MonkeyPatch.context() as patch:

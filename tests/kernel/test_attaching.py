@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -103,6 +104,42 @@ def test_the_own_namespace_of_a_service_survives_no_kill_either(tmp_path: Path) 
             with a_keeper(node, NETWORK):
                 until(lambda node=node: _is_empty(node), what=f"all is gone, step {nth}", within=10)
     assert nth > 4
+
+
+def test_the_own_namespace_of_a_service_that_is_gone_meanwhile_goes_too(tmp_path: Path) -> None:
+    for nth in count(1):
+        with a_node(tmp_path / str(nth)) as node:
+            node.converge(attaching.with_directories(node, NETWORK))
+            one = attachment()
+            held(node, version=2)
+            if not dies(node, NETWORK, lambda attacher, one=one: attacher.settle(one, None, False), nth):
+                break
+            with a_keeper(node, NETWORK):
+                until(lambda node=node: _is_empty(node), what=f"all is gone, step {nth}", within=10)
+    assert nth > 6
+
+
+def test_a_file_that_was_to_become_a_namespace_does_not_keep_it_from_being_made(built: Node) -> None:
+    """What a worker leaves that is killed between the file and the mount."""
+    built.settings.netns_dir.mkdir()
+    (built.settings.netns_dir / "root..svc..web1").touch()
+    held(built, one := attachment())
+    with a_keeper(built, NETWORK) as keeper:
+        becomes(keeper, one, "attached")
+        keeper.hold(Holdings("n1", 2))
+        until(lambda: _is_empty(built), what="nothing is left", within=5)
+
+
+def test_the_own_namespace_goes_when_its_last_attachment_moves_out(built: Node, inside: Namespace) -> None:
+    one, two = attachment(), attachment(number=2, service="root/svc/web1", interface="eth13")
+    with an_attacher(built, NETWORK) as attacher:
+        first, second = (attacher.settle(each, None, False).entry for each in (one, two))
+        assert first
+        attacher.settle(replace(one, netns=inside.path), first, False)
+        assert len(list(built.settings.netns_dir.iterdir())) == 1
+        attacher.settle(replace(two, netns=inside.path), second, False)
+        assert list(built.settings.netns_dir.iterdir()) == []
+    assert addresses(inside) == ["10.10.10.2/24"]
 
 
 def _converges(node: Node, one: Attachment, inside: Namespace) -> None:

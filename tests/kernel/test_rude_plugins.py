@@ -19,6 +19,7 @@ from tests.kernel.attaching import (
     held,
     leases,
     remains,
+    symlink,
     veths,
 )
 from tests.kernel.node import Node
@@ -26,6 +27,8 @@ from tests.kernel.node import Node
 NETWORK = document(bridge(), look_interval=1.0)
 PASSES = "exec python3 -c 'import json, sys; print(json.dumps(json.load(sys.stdin)[\"prevResult\"]))'"
 """What a good plugin at the end of a list may do: answer what the one before did."""
+STUBBORN = "test $CNI_COMMAND = DEL && test -e {} && echo not now >&2 && exit 1; exec /usr/lib/cni/bridge"
+"""Does not detach while that file is there."""
 Rude = Callable[[str], Node]
 
 
@@ -42,8 +45,7 @@ def rude(node: Node, tmp_path: Path) -> Rude:
     def made(script: str) -> Node:
         plugins = tmp_path / "plugins"
         shutil.copytree("/usr/lib/cni", plugins)
-        (plugins / "rude").write_text(f"#!/bin/sh\n{script}\n")
-        (plugins / "rude").chmod(0o755)
+        _program(plugins / "rude", script)
         node.settings = replace(node.settings, cni_plugins=str(plugins))
         node.converge(attaching.with_directories(node, NETWORK))
         path = node.directory / "local1.conflist"
@@ -95,3 +97,48 @@ def test_one_rude_plugin_keeps_no_other_attachment_waiting(rude: Rude, inside: N
     with a_keeper(node, NETWORK) as keeper:
         becomes(keeper, rudely, "failed")
         becomes(keeper, well, "attached")
+
+
+def test_one_that_cannot_be_detached_is_not_attached_elsewhere(
+    rude: Rude, inside: Namespace, tmp_path: Path
+) -> None:
+    """Its interface would stay where it was, with an address that is somebody else's next."""
+    node, refuses = rude(PASSES), tmp_path / "refuses"
+    _program(tmp_path / "plugins" / "bridge", STUBBORN.format(refuses))
+    one = attachment(inside.path)
+    with an_attacher(node, NETWORK) as attacher, Namespace("c2") as elsewhere:
+        before = attacher.settle(one, None, False).entry
+        refuses.touch()
+        moved = replace(one, netns=elsewhere.path)
+        outcome = attacher.settle(moved, before, False)
+        assert outcome.entry == before
+        assert outcome.standing
+        assert outcome.standing.state == "releasing"
+        assert "not now; interface eth12 is still in the namespace" in outcome.standing.why
+        assert leases(node) == {"10.10.10.2": one.id}
+        refuses.unlink()
+        attacher.settle(moved, outcome.entry, False)
+        assert addresses(inside) == []
+        assert addresses(elsewhere) == ["10.10.10.2/24"]
+
+
+def test_an_address_is_given_back_when_nobody_has_it_any_more(
+    rude: Rude, inside: Namespace, tmp_path: Path
+) -> None:
+    """The path leads to another namespace, while a process still lives in the one before."""
+    seen, path = tmp_path / "seen", tmp_path / "container"
+    node = rude(f"test $CNI_COMMAND != DEL || ip -o link show type veth > {seen}; {PASSES}")
+    symlink(path, inside)
+    with an_attacher(node, NETWORK) as attacher, Namespace("c2") as other:
+        entry = attacher.settle(attachment(str(path)), None, False).entry
+        assert entry
+        symlink(path, other)
+        attacher.release(entry.attachment.id, entry, False)
+    assert "veth" not in seen.read_text().replace("type veth", "")
+    assert leases(node) == {}
+
+
+def _program(path: Path, script: str) -> None:
+    path.unlink(missing_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)

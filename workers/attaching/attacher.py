@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from workers.attaching import calls, chain, netns, sight
+from workers.attaching import calls, chain, netns, places, sight
 from workers.attaching.chain import PluginError
 from workers.attaching.entry import Entry
 from workers.attaching.hostports import HostPorts, PortTaken
@@ -82,10 +82,16 @@ class Attacher:
         return self._look(entry, check)
 
     def renew(self, wanted: Attachment, entry: Entry) -> Outcome:
-        """Detach and attach again. What DEL says is no hindrance: it went down the whole list, and ADD
-        comes with the same container id. Raises OSError, NftError."""
-        for error in self._detach(entry):
+        """Detach and attach again. A complaint of DEL is no hindrance, unless its interface or a lease is
+        still there: another one would forget them, and two could have one address. Raises OSError, NftError.
+        """
+        errors = self._detach(entry)
+        for error in errors:
             log.warning("%s: %s", _name(wanted), error)
+        if errors and (left := _left(entry)):
+            state, why = _undetached(entry, wanted), f"{errors[0]}; {left}"
+            return Outcome(entry, _standing(entry, state, why, "It is tried again"))
+        self._leave(entry, wanted)
         held = tuple(str(one.ip) for one in entry.addresses) or entry.asked
         mac = entry.mac or entry.asked_mac
         parked = replace(entry, asked=held, asked_mac=mac, result="", detached=True)
@@ -101,8 +107,8 @@ class Attacher:
         if entry and errors:
             return Outcome(entry, _standing(entry, RELEASING, str(errors[0]), "It is tried again"))
         with self._leaving:  # of two that leave at once, the second sees that it is the last
-            if entry and entry.own and not needed and not self._journal.shared(entry):
-                namespaces.remove(self._settings.netns_dir / entry.own)
+            if entry and not needed:
+                self._remove_own(entry)
             self._ports.free(key)
             self._journal.remove(key)
         return Outcome(None, None)
@@ -132,6 +138,7 @@ class Attacher:
         try:
             self._ports.claim(wanted)
             entry = replace(self._entry(wanted), asked=wanted.addresses or last, asked_mac=mac)
+            before = self._announced(entry, before)
             with netns.find(wanted, self._settings.netns_dir) as namespace:
                 return self._add(_placed(entry, namespace), namespace)
         except NotThere as error:
@@ -144,6 +151,16 @@ class Attacher:
             return Outcome(before, _without(wanted, FAILED, error, error.remedy))
         except NotAttached as error:
             return Outcome(error.left or before, _without(wanted, FAILED, error, "It is tried again"))
+
+    def _announced(self, entry: Entry, before: Entry | None) -> Entry | None:
+        """The namespace of the service's own is in the journal before it is made."""
+        wanted = entry.attachment
+        own = "" if wanted.netns else places.own_name(wanted.service)
+        if not own or (before and before.own == own):
+            return before
+        announced = replace(entry, own=own, detached=True)
+        self._journal.write(announced)
+        return announced
 
     def _entry(self, wanted: Attachment) -> Entry:
         """All that the plugins will be given, but for the namespace; raises NotThere."""
@@ -257,15 +274,42 @@ class Attacher:
 
     # -- detach
 
+    def _leave(self, entry: Entry, wanted: Attachment) -> None:
+        """Another namespace is wanted than the service's own."""
+        if wanted.netns or places.own_name(wanted.service) != entry.own:
+            with self._leaving:
+                self._remove_own(entry)
+
+    def _remove_own(self, entry: Entry) -> None:
+        """The service's own namespace, unless another attachment is in it."""
+        if entry.own and not self._journal.shared(entry):
+            namespaces.remove(self._settings.netns_dir / entry.own)
+
     def _detach(self, entry: Entry) -> list[PluginError]:
         """DEL down the whole list, in the namespace it was made in if that can still be reached."""
         self._ports.unmap(entry.attachment.id)
         with _held(netns.again(entry)) as namespace:
             ours = namespace if namespace and not _is_foreign(entry, namespace) else None
-            errors = chain.delete(entry, ours.handed if ours else "")
-        if ours is None:
-            sight.remove_outside(entry)
-        return errors
+            if ours is None:
+                sight.remove_outside(entry)  # first: DEL gives the address back
+            return chain.delete(entry, ours.handed if ours else "")
+
+
+def _left(entry: Entry) -> str:
+    """What is still there behind a DEL that complained; empty: nothing that others could take for theirs."""
+    name = entry.attachment.interface
+    with _held(netns.again(entry)) as namespace:
+        ours = namespace and not _is_foreign(entry, namespace)
+        if namespace and ours and sight.inside(namespace.descriptor, name):
+            return f"interface {name} is still in the namespace"
+    held = sight.held_in_store(entry)
+    return f"it still has the lease of {' and '.join(held)}" if held else ""
+
+
+def _undetached(entry: Entry, wanted: Attachment) -> str:
+    if not entry.result:
+        return FAILED
+    return RELEASING if _moved(entry, wanted) else BROKEN
 
 
 def _placed(entry: Entry, namespace: Namespace) -> Entry:

@@ -7,7 +7,6 @@ process id may be given to the next process, a name to the next namespace.
 """
 
 import os
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -75,8 +74,7 @@ def find(attachment: Attachment, named: Path) -> Namespace:
     if isinstance(place, Container):
         return _of_container(place)
     if isinstance(place, Own):
-        with suppress(FileExistsError):
-            namespaces.make(place.path)
+        namespaces.ensure(place.path)
         return _opened(place.path, f"namespace {place.path.name}", place.path.name)
     return _opened(place.path, str(place.path))
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from workers.attaching.entry import Entry
 from workers.changes import Verb
+from workers.cni.store import Store
 from workers.kernel import addresses, links, namespaces
 from workers.kernel.links import Up
 from workers.kernel.messages import (
@@ -117,23 +118,41 @@ def mend_outside(entry: Entry) -> tuple[str, ...]:
 
 
 def remove_outside(entry: Entry) -> None:
-    """What is left on the node of an interface whose namespace cannot be reached any more."""
+    """What is left on the node of an interface whose namespace cannot be reached any more, and with it the
+    interface, wherever that is. Raises OSError."""
     with Netlink() as netlink:
         for name, mac in entry.host_side:
             there = device(netlink, name) if name in entry.ends else None
             if there and there.mac == mac:
                 body = LINK_HEADER.pack(0, 0, there.index, 0, 0)
-                netlink.send([Request(Type.DELLINK, Flag(0), body)])
+                for refused in netlink.send([Request(Type.DELLINK, Flag(0), body)]):
+                    if refused and refused.errno != errno.ENODEV:
+                        raise refused
+
+
+def held_in_store(entry: Entry) -> list[str]:
+    """Addresses whose leases are in the attachment's name."""
+    return [
+        str(one.address)
+        for store in _stores(entry)
+        for one in Store(store).entries()
+        if (one.network, one.container) == (entry.attachment.network, entry.attachment.id)
+    ]
 
 
 def leases(entry: Entry) -> Iterator[tuple[str, Path]]:
     """Address and file of each lease that host-local must have for the attachment."""
+    for store in _stores(entry):
+        for address in entry.addresses:
+            yield str(address.ip), store / entry.attachment.network / str(address.ip)
+
+
+def _stores(entry: Entry) -> Iterator[Path]:
+    """Directories in which host-local keeps leases."""
     for plugin in json.loads(entry.conf)["plugins"]:
         ipam: dict[str, Any] = plugin.get("ipam", {})
         if ipam.get("type") == "host-local":
-            directory = Path(ipam.get("dataDir") or STORE) / entry.attachment.network
-            for address in entry.addresses:
-                yield str(address.ip), directory / str(address.ip)
+            yield Path(ipam.get("dataDir") or STORE)
 
 
 def _outside(entry: Entry, netlink: Netlink, bridge: int) -> Iterator[tuple[str, Request]]:

@@ -2,17 +2,17 @@
 
     opened_in(descriptor)      a netlink socket inside
     fresh(work)                what ``work`` returns in one that ends with the call
-    make(path), remove(path)   one with a name, as ``ip netns`` does: a file that it is mounted
-                               on; loopback is up
+    ensure(path), remove(path) one with a name, as ``ip netns`` does: a file that it is mounted on;
+                               loopback is up
 
-Sources: setns(2), unshare(2),
-mount(2), ip-netns(8).
+Sources: setns(2), unshare(2), mount(2), ip-netns(8).
 """
 
 import ctypes
 import errno
 import logging
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,6 +29,7 @@ OF_THREAD = "/proc/thread-self/ns/net"
 Result = TypeVar("Result")
 log = logging.getLogger("netadmin.namespaces")
 
+_making = threading.Lock()
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mount.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_ulong, ctypes.c_void_p]
 
@@ -56,6 +57,17 @@ def fresh(work: Callable[[], Result]) -> Result:
 
     with ThreadPoolExecutor(1, thread_name_prefix="namespace") as thread:
         return thread.submit(unshared).result()
+
+
+def ensure(path: Path) -> None:
+    """A namespace of that name, a new one where there is none; raises OSError."""
+    with _making:
+        try:
+            make(path)
+        except FileExistsError:
+            if os.stat(path).st_dev != os.stat(OF_THREAD).st_dev:  # the file of a ``make`` that was killed
+                path.unlink()
+                make(path)
 
 
 def make(path: Path) -> None:
