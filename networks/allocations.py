@@ -85,11 +85,11 @@ def release(key: int, *, by: str, expected: int | None = None, force: bool = Fal
     as it was a reservation, or as it is forced: then the node is taken for dead."""
     Cluster.locked()
     row = find(key)
+    require_version(row.version, expected)
     if row.state == State.RESERVED:
         reservations.release([key], by=by)
         return None
     row = of_service(row)
-    require_version(row.version, expected)
     assert row.node is not None
     if force:
         forget([row], by=by)

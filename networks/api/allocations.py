@@ -200,10 +200,11 @@ class AllocationViewSet(viewsets.GenericViewSet[Allocation]):
     )
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change what is given and keep the rest; service, resource and node stay what they are."""
+        seconds = rest.seconds_to_wait(request, LONGEST_WAIT)
         given = AskSerializer.read(request.data, partial=True)
         expected = rest.expected_version(request)
         row = allocations.change(int(pk), _changing(given), by=request.user.username, expected=expected)
-        return _answer(row, rest.seconds_to_wait(request, LONGEST_WAIT))
+        return _answer(row, seconds)
 
     @extend_schema(
         parameters=[

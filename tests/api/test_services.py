@@ -397,6 +397,13 @@ def test_who_waits_is_answered_when_it_could_not_be(
     assert (response.status_code, response.json()["why"]) == (202, "the plugin says no")
 
 
+def test_a_time_to_wait_that_is_none_changes_nothing(oscar: Client, network: Network) -> None:
+    url = f"{URL}{ask(oscar).json()['id']}/"
+    assert oscar.patch(f"{url}?wait=long", {"comment": "web"}).status_code == 400
+    assert oscar.delete(f"{url}?wait=long").status_code == 400
+    assert (oscar.get(url).json()["comment"], oscar.get(url).json()["state"]) == ("", "requested")
+
+
 def test_who_waits_is_not_answered_by_how_it_was_before_a_change(
     oscar: Client, n1: Client, network: Network
 ) -> None:
