@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from django.db.models import Count
-from netaddr import IPAddress
+from netaddr import IPAddress, IPNetwork
 
 from netadmin.problems import Conflict, Fault, Problem
 from netadmin.statements import Statement
@@ -185,26 +185,26 @@ class Choice:
             self._read_pointer(part)
             yield part
             return
+        family = self._cidr(self.network.cidrs, wish).version
         if open := self._open.get(wish.family):
             yield open
         full: set[int] = set()
-        for number, parts in enumerate(self._parts_in_turn(wish)):
+        for number, parts in enumerate(self._parts_in_turn(wish, family)):
             if number == PATIENCE:
-                full = _full_nodes(self.network, wish)
+                full = _full_nodes(self.network, family)
             yield from (part for part in parts if part.node.pk not in full)
 
-    def _parts_in_turn(self, wish: Wish) -> Iterator[list[Part]]:
+    def _parts_in_turn(self, wish: Wish, family: int) -> Iterator[list[Part]]:
         """Those of all nodes, beginning behind the one whose turn it was last: first as many as may do, then
         ever more."""
         most = -(-wish.count // BLOCK)
         for behind, to in ((self._turn, LAST_KEY), (0, self._turn)):
-            while parts := self._read_parts(wish, behind, to, most):
+            while parts := self._read_parts(wish, family, behind, to, most):
                 yield parts
                 behind, most = parts[-1].node.pk, 4 * most
 
-    def _read_parts(self, wish: Wish, behind: int, to: int, most: int) -> list[Part]:
+    def _read_parts(self, wish: Wish, family: int, behind: int, to: int, most: int) -> list[Part]:
         """Those of nodes with keys ``behind < key <= to``, and their pointers."""
-        family = wish.family or self.network.cidrs[0].version
         found = []
         for segment, node, pointer in PARTS.rows(family, self.network.pk, behind, to, most):
             part = self._of_family(node, segment, wish)
@@ -219,11 +219,13 @@ class Choice:
             self._pointers[part.key] = int(row.address)
 
     def _of_family(self, node: Node, segment: Segment | None, wish: Wish) -> Part:
-        """Raises Problem when the network has no addresses of the family."""
-        cidrs = self.network.part(segment)
+        return Part(self.network, node, self._cidr(self.network.part(segment), wish))
+
+    def _cidr(self, cidrs: Sequence[IPNetwork], wish: Wish) -> IPNetwork:
+        """The one of the family; raises Problem when there is none."""
         for cidr in cidrs:
             if wish.family in (0, cidr.version):
-                return Part(self.network, node, cidr)
+                return cidr
         has = " and ".join(f"IPv{cidr.version}" for cidr in cidrs)
         why = f"is a family that {self.network.name} has no addresses of"
         raise Problem(Fault("family", str(wish.family), why, f"It has {has}"))
@@ -233,9 +235,8 @@ def _key(one: Chosen) -> int | None:
     return one.node.pk if one.node else None
 
 
-def _full_nodes(network: Network, wish: Wish) -> set[int]:
+def _full_nodes(network: Network, version: int) -> set[int]:
     """Nodes whose part is used up. One query that counts, for when part after part had nothing."""
-    version = wish.family or network.cidrs[0].version
     [(cidr, prefix)] = [
         pair
         for pair in zip(network.grid.cidrs, network.grid.prefixes, strict=True)

@@ -53,8 +53,7 @@ class Homes:
         for row, cidr in self._parts:
             if address in cidr:
                 return row.node, cidr
-        subnet = self._network.grid.subnet(_slot(self._network, address))
-        return None, next(cidr for cidr in subnet if cidr.version == address.version)
+        return None, _cell(self._network, address)[1]
 
     def _local(self, address: IPAddress, node: str) -> tuple[Node, IPNetwork]:
         if node not in self._locals:
@@ -134,8 +133,9 @@ class _Owners:
 def _segments(network: Network, addresses: Iterable[IPAddress]) -> list[tuple[Segment, IPNetwork]]:
     """Those that the addresses may lie in: declared ones, which may have any size, come first."""
     inside = [address for address in addresses if any(address in cidr for cidr in network.cidrs)]
-    slots = {_slot(network, address) for address in inside}
-    texts = [addressing.text_of(network.grid.subnet(slot)) for slot in sorted(slots)]
+    grid = network.grid
+    slots = {_cell(network, address)[0] for address in inside}
+    texts = [addressing.text_of(grid.subnet(slot)) for slot in sorted(slots) if slot < grid.size]
     rows = network.segments.exclude(subnet="").select_related("node")
     found = list(rows.filter(declared=True))
     for batch in _batches(texts):
@@ -143,11 +143,13 @@ def _segments(network: Network, addresses: Iterable[IPAddress]) -> list[tuple[Se
     return [(row, cidr) for row in found for cidr in row.cidrs]
 
 
-def _slot(network: Network, address: IPAddress) -> int:
-    """The slot of an address of the network."""
+def _cell(network: Network, address: IPAddress) -> tuple[int, IPNetwork]:
+    """The slot of an address of the network, and what a segment there has of its family. One family may have
+    room for more slots than the grid: no node ever gets those."""
     for cidr, prefix in zip(network.grid.cidrs, network.grid.prefixes, strict=True):
         if address in cidr:
-            return int(address.value - cidr.first) >> (addressing.bits(cidr) - prefix)
+            slot = int(address.value - cidr.first) >> (addressing.bits(cidr) - prefix)
+            return slot, addressing.segment(cidr, prefix, slot)
     raise ValueError(f"{address} is not in {network}")
 
 

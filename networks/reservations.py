@@ -34,6 +34,7 @@ from workers import holdings as wire
 NAMED = 3
 """How many rows a refusal names."""
 BATCH = 500
+DECLINED_REMEDY = "It is kept as soon as that is gone; or release it, and reserve another one"
 BY_NAME = Statement(
     "SELECT {network} FROM networks_network network WHERE name = %s", but=("peers_body",), network=Network
 )
@@ -160,8 +161,11 @@ def release_addresses(network: str, addresses: Sequence[IPAddress], *, node: str
     if node:
         mine = the_node(node).pk
         held = {key: row for key, row in held.items() if row.allocation.node_id == mine}
+    by_address: dict[IPAddress, list[Address]] = {}
+    for row in held.values():
+        by_address.setdefault(row.address, []).append(row)
     for address in addresses:
-        found = [row for (held_address, _), row in held.items() if held_address == address]
+        found = by_address.get(address, [])
         if not found:
             where = f"{network} on {node}" if node else network
             remedy = f"List them: manage.py net ip ls --network {network}"
@@ -185,25 +189,30 @@ def of_node(node: Node) -> tuple[wire.Reservation, ...]:
 def take_in(node: Node, declined: Iterable[wire.Declined]) -> None:
     """What a node says of its reservations: those whose address somebody has say so, the others are held.
 
-    Under the cluster's lock, as all that changes allocations.
+    Under the cluster's lock, as all that changes allocations. A fixed number of queries.
     """
     holder = {said.id: said.holder for said in declined}
     mine = Allocation.objects.filter(node=node, state=State.RESERVED)
-    for row in mine.filter(healthy=False):
-        if row.uuid.hex not in holder:
-            Allocation.objects.filter(pk=row.pk).update(healthy=True, why="", remedy="")
-    for row in mine.filter(uuid__in=list(holder)).select_related("network").prefetch_related("addresses"):
+    held_again = mine.filter(healthy=False).exclude(uuid__in=list(holder))
+    held_again.update(healthy=True, why="", remedy="")
+    if not holder:
+        return
+    rows = mine.filter(uuid__in=list(holder)).select_related("network").defer("network__peers_body")
+    news = []
+    for row in rows.prefetch_related("addresses"):
         why = f"{holder[row.uuid.hex][:200] or 'somebody without a name'} has it on {node.name}"
         if row.why != why:
-            _decline(row, node, why)
+            row.healthy, row.why, row.remedy = False, why, DECLINED_REMEDY
+            news.append(row)
+    Allocation.objects.bulk_update(news, ["healthy", "why", "remedy"], batch_size=BATCH)
+    events.record_all(_declined(row, node) for row in news)
 
 
-def _decline(row: Allocation, node: Node, why: str) -> None:
-    remedy = "It is kept as soon as that is gone; or release it, and reserve another one"
-    Allocation.objects.filter(pk=row.pk).update(healthy=False, why=why, remedy=remedy)
+def _declined(row: Allocation, node: Node) -> Event:
     addresses = _brief([held.address for held in row.addresses.all()])
-    after = {"addresses": addresses, "why": why, "remedy": remedy}
-    events.record(f"node {node.name}", "declined", "network", row.network.name, after=after)
+    after = {"addresses": addresses, "why": row.why, "remedy": row.remedy}
+    actor = f"node {node.name}"
+    return Event(actor=actor, verb="declined", kind="network", name=row.network.name, after=after)
 
 
 def _reservable(name: str) -> Network:

@@ -19,7 +19,7 @@ from rest_framework.views import APIView
 
 from netadmin import rest
 from netadmin.problems import Fault, Problem
-from networks import reservations, wishes
+from networks import reservations, rules, wishes
 from networks.api.allocations import reserved
 from networks.wishes import Wish
 
@@ -63,8 +63,12 @@ class FreeSerializer(serializers.Serializer[Any]):
 class ReleaseSerializer(rest.Resource):
     """Reservations that are not needed any more: by id, or by address."""
 
-    ids = serializers.ListField(child=serializers.IntegerField(), required=False)
-    addresses = serializers.ListField(child=serializers.CharField(), required=False)
+    ids = serializers.ListField(
+        child=serializers.IntegerField(min_value=0, max_value=rules.LARGEST_NUMBER),
+        max_length=wishes.MOST,
+        required=False,
+    )
+    addresses = serializers.ListField(child=serializers.CharField(), max_length=wishes.MOST, required=False)
     node = serializers.CharField(
         required=False, help_text="Which one is meant of a network that is not routed."
     )

@@ -181,6 +181,18 @@ def test_it_refuses_what_cannot_be_kept(
     assert not Allocation.objects.exists()
 
 
+def test_a_family_that_it_has_not_is_refused_without_any_node(oscar: Client, db: None) -> None:
+    factories.a_network()
+    assert "backend1 has no addresses of" in fault(oscar, {"family": 6})["why"]
+    assert "none of 1 are free" in fault(oscar, {}, status=409)["why"]
+
+
+def test_one_family_may_go_further_than_the_other(oscar: Client, nodes: list[Node]) -> None:
+    """No node ever gets a segment there; so nobody else has what is kept."""
+    factories.a_network("dual", "10.12.0.0/16 fd12::/48")
+    assert kept(oscar, {"address": "fd12:0:0:ffff::9"}, "dual")["node"] is None
+
+
 def test_an_unknown_node_or_network_is_missing(oscar: Client, backend1: Network) -> None:
     assert "n1" in fault(oscar, {"node": "n9"}, status=404)["remedy"]
     assert "backend1" in fault(oscar, {}, "backend9", 404)["remedy"]
@@ -276,6 +288,8 @@ def test_many_are_given_back_by_address_or_id(oscar: Client, backend1: Network) 
         ({}, 400, "one of the two is needed"),
         ({"ids": [1], "addresses": ["10.11.3.254"]}, 400, "one of the two is needed"),
         ({"ids": [0]}, 404, "is no allocation of backend1"),
+        ({"ids": [2**63]}, 400, "less than or equal to"),
+        ({"addresses": ["10.11.3.254"] * 10_001}, 400, "no more than 10000"),
         ({"addresses": ["10.11.9.9"]}, 404, "nobody has it in backend1"),
         ({"addresses": ["x"]}, 400, "is no IP address"),
         ({"addresses": ["10.11.3.254", "10.11.4.9"]}, 409, "is no reservation: root/svc/web on n2"),
@@ -290,6 +304,13 @@ def test_it_gives_back_all_or_nothing(
     assert response.status_code == status
     assert why in response.json()["errors"][0]["why"]
     assert Allocation.objects.count() == 2
+
+
+def test_one_that_was_changed_since_it_was_read_is_not_given_back(oscar: Client, backend1: Network) -> None:
+    row = kept(oscar, {})
+    url = f"{ALLOCATIONS}{row['id']}/"
+    assert oscar.delete(url, headers={"If-Match": f'"{row["version"] - 1}"'}).status_code == 412
+    assert oscar.delete(url, headers={"If-Match": f'"{row["version"]}"'}).status_code == 204
 
 
 def test_an_id_of_another_network_is_not_given_back(oscar: Client, backend1: Network) -> None:
@@ -372,6 +393,21 @@ def test_a_node_that_declines_says_who_has_the_address(oscar: Client, backend1: 
     reservations.take_in(node, ())
     shown = oscar.get(ALLOCATIONS).json()["results"][0]
     assert (shown["id"], shown["healthy"], shown["why"], shown["remedy"]) == (row["id"], True, "", "")
+
+
+@pytest.mark.parametrize("many", [1, 30])
+def test_what_is_declined_costs_the_same_however_many_there_are(
+    oscar: Client, backend1: Network, django_assert_num_queries: DjangoAssertNumQueries, many: int
+) -> None:
+    kept(oscar, {"node": "n1", "count": many})
+    declined = [Declined(row.uuid.hex, "c1") for row in Allocation.objects.all()]
+    node = Node.objects.get(name="n1")
+    with django_assert_num_queries(5):
+        reservations.take_in(node, declined)
+    assert Allocation.objects.filter(why="c1 has it on n1").count() == many
+    with django_assert_num_queries(1):
+        reservations.take_in(node, ())
+    assert not Allocation.objects.filter(healthy=False).exists()
 
 
 @pytest.mark.parametrize("many", [1, 30])
