@@ -163,7 +163,8 @@ def _places(network: Network, node: Node, addresses: Iterable[str]) -> set[Place
 
 def _address(text: str) -> IPAddress:
     try:
-        return IPAddress(text)
+        address = IPAddress(text)
+        return address.ipv4() if address.is_ipv4_mapped() else address  # as ``AddressField`` keeps it
     except (AddrFormatError, ValueError) as error:
         remedy = "Send it again, or run the worker of the control plane's release"
         raise Problem(Fault("addresses", text[:64], "is not an address", remedy)) from error

@@ -14,6 +14,7 @@ JSON, one object each, the fields of the dataclasses and ``format``.
 """
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,6 +26,7 @@ HEADER = "Netadmin-Holdings"
 MAX_BYTES = 16 * 1024 * 1024
 PROTOCOLS = ("tcp", "udp")
 WAITING, ATTACHED, BROKEN, FAILED, RELEASING = "waiting", "attached", "broken", "failed", "releasing"
+ID = re.compile(r"[0-9a-f]{32}")
 STATES = (WAITING, ATTACHED, BROKEN, FAILED, RELEASING)
 
 
@@ -139,6 +141,9 @@ def parse_statement(body: bytes) -> Statement:
     said: Statement = wire.load(Statement, body, FORMAT, "statement")
     for standing in said.attachments:
         _among(STATES, standing.state, "state")
+    for one in said.declined:
+        if not ID.fullmatch(one.id):
+            raise wire.WireError(f"id={one.id[:64]}: is none of 32 hexadecimal digits")
     return said
 
 

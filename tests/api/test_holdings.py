@@ -335,6 +335,7 @@ def test_a_removed_node_is_told_that_it_is_gone(n1: Client) -> None:
         (b"[]", "format"),
         (wire.dump(wire.Statement("n2", 0, 1)), "node"),
         (wire.dump(wire.Statement("n1", 0, 1, (Standing("x", "well"),))), "state"),
+        (wire.dump(wire.Statement("n1", 0, 1, declined=(wire.Declined("x", "c1"),))), "id"),
     ],
 )
 def test_what_is_no_statement_is_refused_by_its_field(n1: Client, body: bytes, field: str) -> None:
@@ -349,6 +350,12 @@ def test_what_is_no_address_is_refused_and_nothing_is_taken(n1: Client, network:
     assert response.status_code == 400
     assert "addresses=ten: is not an address" in response.json()["detail"]
     assert addresses(row) == []
+
+
+def test_one_address_in_two_ways_of_writing_is_one(n1: Client, network: Network) -> None:
+    row = wanted(network)
+    assert state(n1, standing(row, "10.11.0.2", "::ffff:10.11.0.2")).status_code == 204
+    assert addresses(row) == ["10.11.0.2"]
 
 
 def test_numbers_below_zero_and_long_texts_are_no_harm(n1: Client, network: Network) -> None:
