@@ -190,6 +190,29 @@ def test_host_ports_change_without_a_new_attachment(node: Node, client: Namespac
             until(lambda: not ask(client, "10.0.0.1", within=0.3), what="it is not any more", within=2)
 
 
+def test_who_gets_a_host_port_later_reaches_it_too(node: Node, client: Namespace) -> None:
+    with a_server("c1") as inside, an_attacher(node, BOTH) as attacher:
+        entry = attacher.settle(web(inside.path, expose=()), None, False).entry
+        assert not ask(inside, "10.0.0.1", within=0.3)
+        attacher.settle(web(inside.path), entry, False)
+        assert ask(inside, "10.0.0.1") == "c1 10.11.0.1"
+
+
+def test_host_ports_have_their_reach_again_when_the_bridge_was_made_anew(
+    node: Node, client: Namespace
+) -> None:
+    with a_server("c1") as inside:
+        held(node, one := web(inside.path))
+        with a_keeper(node, BOTH) as keeper:
+            becomes(keeper, one, "attached")
+            node.ip("link del obr_backend1")
+            node.converge(attaching.with_directories(node, BOTH))
+            keeper.built()
+            until(lambda: ask(client, "10.0.0.1") == "c1 10.0.0.9", what="from outside", within=5)
+            until(lambda: ask(node.namespace, "127.0.0.1"), what="from loopback", within=5)
+            until(lambda: ask(inside, "10.0.0.1"), what="from the container itself", within=5)
+
+
 def test_until_host_ports_are_changed_the_node_says_that_it_tells_of_before(
     node: Node, client: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -250,6 +250,7 @@ class Attacher:
             return f"{entry.netns} leads to another namespace, or to none"
         for mended in sight.mend_outside(entry):
             log.warning("%s: %s; put right", _name(entry.attachment), mended)
+        self._ports.let_loopback_in(entry)
         found = sight.amiss_inside(entry, namespace.descriptor) or sight.amiss_in_store(entry)
         if found or not check:
             return found
@@ -270,6 +271,7 @@ class Attacher:
         made = replace(entry, attachment=wanted)
         self._journal.write(made)
         self._ports.put(made)
+        sight.mend_outside(made)
         return Outcome(made, _standing(made, ATTACHED))
 
     # -- detach

@@ -70,6 +70,12 @@ class Entry:
         return bridge(_parsed(self.conf))
 
     @property
+    def reaches_itself(self) -> bool:
+        """What it sends to its own host port is to come back to it."""
+        of_ours = not self.by_plugins and any(port.host_port for port in self.attachment.expose)
+        return of_ours or any(plugin.get("hairpinMode") for plugin in _parsed(self.conf)["plugins"])
+
+    @property
     def _interfaces(self) -> list[dict[str, Any]]:
         return list(self._result.get("interfaces", ()))
 

@@ -85,17 +85,21 @@ class HostPorts:
     def put(self, entry: Entry) -> None:
         """Map the host ports of an attachment to the addresses it has now, and none else; raises NftError,
         OSError."""
-        mapped = _mapped(entry)
-        elements = ports.elements(mapped)
+        elements = ports.elements(_mapped(entry))
         with self._lock:
             before = self._mapped.pop(entry.attachment.id, frozenset())
             if elements:
                 self._mapped[entry.attachment.id] = elements
             if elements or before:
                 self._carry_out()
-        for bridge in {one.bridge for one in mapped if one.bridge and one.container.version == 4}:
-            switch = f"net/ipv4/conf/{bridge}/route_localnet"
-            if self._procfs.read(switch) != "1":
+        self.let_loopback_in(entry)
+
+    def let_loopback_in(self, entry: Entry) -> None:
+        """Its bridge takes what the node sends from 127.0.0.1; one that was made anew does not. Raises
+        OSError."""
+        bridges = {one.bridge for one in _mapped(entry) if one.bridge and one.container.version == 4}
+        for switch in (f"net/ipv4/conf/{bridge}/route_localnet" for bridge in bridges):
+            if self._procfs.read(switch) == "0":
                 self._procfs.write(switch, "1")
 
     def unmap(self, key: str) -> None:

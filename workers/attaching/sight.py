@@ -25,7 +25,9 @@ from workers.kernel.messages import (
     Flag,
     Request,
     Type,
+    attribute,
     attributes,
+    nested,
     number,
     text,
     to_number,
@@ -35,6 +37,9 @@ from workers.kernel.netlink import Netlink, NetlinkError
 
 MASTER = 10
 """IFLA_MASTER (linux/if_link.h): the number of the bridge that a device is a port of."""
+LINKINFO, SLAVE_KIND, SLAVE_DATA, HAIRPIN = 18, 4, 5, 4
+"""IFLA_LINKINFO, in it IFLA_INFO_SLAVE_KIND and IFLA_INFO_SLAVE_DATA, in that IFLA_BRPORT_MODE: whether a
+packet may leave a bridge by the port that it came from."""
 LOWER_UP = 0x10000
 """IFF_LOWER_UP (linux/if.h): there is a carrier."""
 STORE = "/var/lib/cni/networks"
@@ -49,6 +54,7 @@ class Device:
     up: bool
     mac: str
     master: int
+    hairpin: bool = False
     addresses: tuple[str, ...] = ()
     """With prefix length."""
 
@@ -76,7 +82,13 @@ def device(netlink: Netlink, name: str) -> Device | None:
     _, _, index, flags, _ = LINK_HEADER.unpack_from(answer)
     found = attributes(answer, LINK_HEADER.size)
     mac = found.get(links.ADDRESS, b"").hex(":")
-    return Device(index, bool(flags & links.IFF_UP), mac, to_number(found.get(MASTER, bytes(4))))
+    master = to_number(found.get(MASTER, bytes(4)))
+    return Device(index, bool(flags & links.IFF_UP), mac, master, _is_hairpin(found))
+
+
+def _is_hairpin(found: dict[int, bytes]) -> bool:
+    data = attributes(attributes(found.get(LINKINFO, b""), 0).get(SLAVE_DATA, b""), 0)
+    return data.get(HAIRPIN, b"\0")[:1] == b"\1"
 
 
 def amiss_inside(entry: Entry, descriptor: int) -> str:
@@ -163,9 +175,16 @@ def _outside(entry: Entry, netlink: Netlink, bridge: int) -> Iterator[tuple[str,
         if bridge and there.master != bridge:
             body = LINK_HEADER.pack(0, 0, there.index, 0, 0) + number(MASTER, bridge)
             yield f"{name} was no port of {entry.bridge}", Request(Type.NEWLINK, Flag(0), body)
+        if bridge and entry.reaches_itself and not (there.hairpin and there.master == bridge):
+            yield f"{name} sent nothing back to where it came from", _hairpin(there.index)
         if not there.up:
             (request,) = links.encode_up(Verb.ADD, Up(name))
             yield f"{name} was down", request
+
+
+def _hairpin(port: int) -> Request:
+    how = attribute(SLAVE_KIND, b"bridge\0") + nested(SLAVE_DATA, attribute(HAIRPIN, b"\1"))
+    return Request(Type.NEWLINK, Flag(0), LINK_HEADER.pack(0, 0, port, 0, 0) + nested(LINKINFO, how))
 
 
 def name_of(event: bytes) -> str:
