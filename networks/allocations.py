@@ -7,7 +7,7 @@ Each is one transaction under the cluster's lock. What was asked for has its fix
 ports from then on; what is taken back keeps them until the node has let go, or until it is forced.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -113,17 +113,8 @@ def forget(rows: Iterable[Allocation], *, by: str) -> None:
     keys = [row.pk for row in rows]
     Allocation.objects.filter(pk__in=keys).delete()
     holdings.changed({row.node_id for row in rows if row.node_id is not None})
-    tell_refused({row.network_id for row in rows})
+    homes.tell_refused({row.network_id for row in rows})
     changes.changed(keys)
-
-
-def tell_refused(networks: Collection[int]) -> None:
-    """Addresses of these networks came free: nodes whose attachment has one that was somebody else's are to
-    state it again."""
-    refused = Allocation.objects.filter(
-        network__in=networks, state=State.ATTACHED, healthy=False, addresses=None, node__isnull=False
-    )
-    holdings.changed(refused.exclude(resource="").values_list("node", flat=True))
 
 
 def find(key: int) -> Allocation:

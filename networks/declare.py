@@ -95,7 +95,7 @@ def change(
     network = the_network(name, Network.objects.select_for_update())
     require_version(network.version, expected)
     before = describe(network)
-    grounds = holders.grounds(network)
+    grounds, segmented = holders.grounds(network), network.is_segmented
     renumbered = any(_differs(network, field, wanted) for field in RENUMBERING)
     for field, value in wanted.values.items():
         setattr(network, field, value)
@@ -110,6 +110,8 @@ def change(
         return network
     if not force:
         _refuse_to_take_away(network, grounds, before, after)
+    if network.is_segmented != segmented:
+        homes.start_over(network)
     homes.drop_outside(network)
     network.version += 1
     network.save(update_fields=["version"])

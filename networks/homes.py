@@ -2,6 +2,7 @@
 
     address -> segment -> node, or nobody yet
     segments came, went, moved -> settle(network) -> Allocation.node of reservations, versions of holdings
+    addresses came free -> tell_refused(networks) -> versions of the holdings of nodes that were refused one
 
 An address of a segment that nobody has is kept by nobody: no plugin could hand it out. The node that
 gets the segment later holds it. Callers hold the cluster's lock.
@@ -9,9 +10,10 @@ gets the segment later holds it. Callers hold the cluster's lock.
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TypeVar
 
+from django.db.models import Count, OuterRef, Q, Subquery
 from netaddr import IPAddress, IPNetwork
 
 from netadmin.problems import Fault, Problem
@@ -108,6 +110,34 @@ def drop_outside(network: Network) -> None:
         rows = Allocation.objects.filter(pk__in=batch)
         holdings.changed([node for node in rows.values_list("node", flat=True) if node is not None])
         rows.delete()
+    if keys:
+        tell_refused([network.pk])
+
+
+def start_over(network: Network) -> None:
+    """After one address space became one per node or the other way round (``Network.locality``), by force.
+
+    What was reserved, or seen in lease stores, is over. Of services that have the same address now, the first
+    one keeps it. Their nodes say anew what they have.
+    """
+    network.allocations.filter(resource="").delete()
+    if network.is_segmented:
+        first = network.addresses.filter(address=OuterRef("address")).order_by("pk").values("pk")[:1]
+        network.addresses.exclude(pk=Subquery(first)).delete()
+        network.addresses.update(locality=0)
+    else:
+        node = Allocation.objects.filter(pk=OuterRef("allocation")).values("node")
+        network.addresses.update(locality=Subquery(node))
+    holdings.changed(network.allocations.values_list("node", flat=True))
+
+
+def tell_refused(networks: Collection[int]) -> None:
+    """Addresses of these networks came free: nodes whose attachment has one that was somebody else's are to
+    state it again. Of an attachment with both families one may be refused."""
+    broken = Allocation.objects.filter(network__in=networks, state=State.ATTACHED, healthy=False)
+    counted = broken.exclude(resource="").annotate(count=Count("addresses"))
+    refused = counted.filter(Q(count=0) | Q(count=1, network__network__contains=" ")).order_by()
+    holdings.changed(refused.values_list("node", flat=True))
 
 
 class _Owners:

@@ -21,7 +21,7 @@ from netaddr import IPAddress
 from netadmin.groupcommit import GroupCommit, Waiting
 from netadmin.problems import Conflict, Fault, Missing, Problem
 from netadmin.statements import Statement
-from networks import alike, conflist, holders, wishes
+from networks import alike, conflist, holders, homes, wishes
 from networks.choosing import Choice, Chosen
 from networks.fields import packed
 from networks.lookups import the_network, the_node
@@ -290,6 +290,7 @@ def _release(rows: Sequence[Allocation], by: str) -> None:
             gone.setdefault(name, []).append(address)
         Allocation.objects.filter(pk__in=keys[start : start + BATCH]).delete()
     holdings.changed({row.node_id for row in rows if row.node_id})
+    homes.tell_refused({row.network_id for row in rows})
     for name, addresses in gone.items():
         events.record(by, "released", "network", name, before={"addresses": _brief(addresses)})
 

@@ -21,8 +21,7 @@ from django.db import transaction
 from netaddr import AddrFormatError, IPAddress
 
 from netadmin.problems import Fault, Problem
-from networks import reservations
-from networks.allocations import tell_refused
+from networks import homes, reservations
 from networks.dns import changes
 from networks.models import Address, Allocation, Learnt, Network, Segment, State
 from nodes import holdings, reports
@@ -197,7 +196,7 @@ def _save(found: Judgement) -> None:
     )
     Event.objects.bulk_create(_events(found), batch_size=BATCH)
     if found.gone or let_go or gave_way:
-        tell_refused({row.network_id for row in [*found.gone, *(one.row for one in found.changes)]})
+        homes.tell_refused({row.network_id for row in [*found.gone, *(one.row for one in found.changes)]})
     touched = {row.pk for row in found.gone} | {held.allocation_id for held in gave_way}
     touched |= {change.row.pk for change in found.changes if change.differs or change.moved}
     if touched:

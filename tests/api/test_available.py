@@ -380,6 +380,35 @@ def test_a_reservation_outside_of_a_range_that_was_forced_is_over(oscar: Client,
     assert [str(row.address) for row in Address.objects.all()] == ["10.11.4.9"]
 
 
+def test_one_space_of_addresses_that_becomes_one_per_node_takes_what_was_reserved(
+    oscar: Client, nodes: list[Node]
+) -> None:
+    """And no address is handed out twice."""
+    network = factories.a_network("x", "10.15.0.0/16")
+    kept(oscar, {"address": "10.15.0.9"}, "x")
+    service = factories.an_allocation(network, "10.15.0.2", nodes[0])
+    assert oscar.patch("/api/v1/networks/x/", {"type": "bridge"}).status_code == 409
+    assert oscar.patch("/api/v1/networks/x/?force=true", {"type": "bridge"}).status_code == 200
+    assert list(Allocation.objects.all()) == [service]
+    said = fault(oscar, {"address": "10.15.0.2", "node": "n1"}, "x", 409)
+    assert said["why"] == "is not free: root/svc/web on n1"
+    kept(oscar, {"address": "10.15.0.2", "node": "n2"}, "x")
+
+
+def test_spaces_of_nodes_that_become_one_leave_an_address_to_the_first(
+    oscar: Client, nodes: list[Node]
+) -> None:
+    network = factories.a_network("x", "10.15.0.0/16", "bridge")
+    kept(oscar, {"address": "10.15.0.9", "node": "n1"}, "x")
+    first, second = (factories.an_allocation(network, "10.15.0.2", node) for node in nodes[:2])
+    before = Node.objects.get(name="n2").holdings
+    assert oscar.patch("/api/v1/networks/x/?force=true", {"type": "routed_bridge"}).status_code == 200
+    assert [held.allocation for held in Address.objects.all()] == [first]
+    assert list(Allocation.objects.order_by("pk")) == [first, second]
+    assert Node.objects.get(name="n2").holdings > before
+    assert fault(oscar, {"address": "10.15.0.2"}, "x", 409)["why"] == "is not free: root/svc/web on n1"
+
+
 def test_a_node_that_declines_says_who_has_the_address(oscar: Client, backend1: Network) -> None:
     row = kept(oscar, {"address": "10.11.4.9"})
     node = Node.objects.get(name="n2")

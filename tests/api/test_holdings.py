@@ -266,6 +266,42 @@ def test_an_address_of_somebody_else_is_not_taken(n1: Client, network: Network, 
     assert (addresses(row), row.healthy, row.why) == (["10.11.0.2"], True, "")
 
 
+def test_a_node_that_was_refused_an_address_is_told_when_its_reservation_ends(
+    n1: Client, network: Network, oscar: Client
+) -> None:
+    kept = oscar.post("/api/v1/networks/backend1/available-ips/", {"address": "10.11.200.2"}).json()
+    row = wanted(network)
+    state(n1, standing(row, "10.11.200.2"))
+    row.refresh_from_db()
+    assert row.why == "10.11.200.2 belongs to reserved in backend1"
+    before = Node.objects.get(name="n1").holdings
+    oscar.delete(f"/api/v1/allocations/{kept['id']}/")
+    assert Node.objects.get(name="n1").holdings > before
+
+
+def test_so_is_one_that_was_refused_the_address_of_one_family(n1: Client, nodes: list[Node]) -> None:
+    network = factories.a_network(network="10.11.0.0/16 fd11::/48", mask_per_node="22 64")
+    theirs = factories.an_allocation(network, "10.11.0.2", nodes[1], service="root/svc/db")
+    row, well = wanted(network, "ip#0"), wanted(network, "ip#1")
+    state(n1, standing(row, "10.11.0.2", "fd11::2"), standing(well, "10.11.0.3", "fd11::3", state=BROKEN))
+    assert addresses(row) == ["fd11::2"]
+    before = Node.objects.get(name="n1").holdings
+    again(theirs, state=State.RELEASING)
+    state(of_node(nodes[1]), node="n2")
+    assert Node.objects.get(name="n1").holdings > before
+
+
+def test_an_attachment_that_only_fails_its_check_is_not_told_of_free_addresses(
+    n1: Client, network: Network, nodes: list[Node]
+) -> None:
+    state(n1, standing(wanted(network), "10.11.0.2", state=BROKEN))
+    theirs = factories.an_allocation(network, "10.11.4.2", nodes[1], service="root/svc/db")
+    before = Node.objects.get(name="n1").holdings
+    again(theirs, state=State.RELEASING)
+    state(of_node(nodes[1]), node="n2")
+    assert Node.objects.get(name="n1").holdings == before
+
+
 def test_an_address_that_two_claim_at_once_goes_to_one(n1: Client, network: Network) -> None:
     a, b = wanted(network, "ip#0"), wanted(network, "ip#1")
     assert state(n1, standing(a, "10.11.0.2"), standing(b, "10.11.0.2")).status_code == 204
