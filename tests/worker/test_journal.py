@@ -1,5 +1,7 @@
 """What the worker keeps of attachments: read by the next one, and nothing of it is lost."""
 
+import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,28 @@ def test_a_result_that_is_not_whole_is_none(journal: Journal, length: int) -> No
     path.write_bytes(before + added[:length])
     assert journal.read() == {entry.attachment.id: entry}
     assert journal.findings == ()
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Iterator[Journal]:
+    """On a disk that has room for two pages."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "none", tmp_path], check=True)
+    try:
+        journal = Journal(tmp_path)
+        journal.read()
+        yield journal
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_a_disk_that_takes_a_part_only_costs_nothing_of_what_was_written(full: Journal) -> None:
+    full.write(entry := an_entry())
+    with pytest.raises(OSError, match="No space left"):
+        full.write(replace(entry, conf=entry.conf + " " * 6000))
+    with pytest.raises(OSError, match="No space left"):
+        full.finish(replace(entry, result=RESULT[:-1] + " " * 10_000 + "}"))
+    assert full.read() == {entry.attachment.id: entry}
+    assert full.findings == ()
 
 
 @pytest.mark.parametrize(

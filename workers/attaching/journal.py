@@ -71,7 +71,7 @@ class Journal:
         """Add its result to what was written of it last; raises OSError. A tenth of what ``write`` costs."""
         line = f"{json.dumps({'result': entry.result})}\n".encode()
         descriptor = os.open(self._path(entry.attachment.id), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        with open(descriptor, "ab", buffering=0) as file:
+        with open(descriptor, "ab") as file:
             file.write(line)
 
     def remove(self, key: str) -> None:

@@ -4,7 +4,9 @@
     say(...)  -> one slot, the newest wins -> POST statement, again until it is taken
 
 A connection of its own: an address that is up is told at once, whatever else the worker has to say.
-What was fetched is acted on before it is written to the disk; the journal knows what was made of it.
+What was fetched is acted on before it is written to the disk, and the file of before is removed before that:
+a worker that started with it would detach what came since. One that starts without waits, and detaches
+nothing.
 """
 
 import logging
@@ -122,6 +124,10 @@ class Post(threading.Thread):
             return
         found = self._verified(body)
         self._version = found.version
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("%s: cannot be removed (%s)", self.path, error)
         self._hold(found)
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from workers import files
 from workers.cni.store import OURS, RESERVED, Entry, IPAddress, Store, StoreBusy, locked, read
 from workers.holdings import Declined, Reservation
 
@@ -77,7 +78,7 @@ class Reserving:
                     _drop(entry)
         for make in _batches(todo.make):
             _make(make, store, scratch)
-        _sync(store)
+        files.sync(store)
 
 
 def _todo(wanted: dict[Place, str], entries: dict[Place, Entry]) -> dict[str, _Todo]:
@@ -101,16 +102,16 @@ def _drop(entry: Entry) -> None:
 
 
 def _make(made: Sequence[tuple[IPAddress, str]], store: Path, scratch: Path) -> None:
-    files = [scratch / str(number) for number in range(len(made))]
-    for file, (_, key) in zip(files, made, strict=True):
+    unnamed = [scratch / str(number) for number in range(len(made))]
+    for file, (_, key) in zip(unnamed, made, strict=True):
         _write(file, key)
     with locked(store):
-        for file, (address, _) in zip(files, made, strict=True):
+        for file, (address, _) in zip(unnamed, made, strict=True):
             try:
                 os.link(file, store / str(address))
             except FileExistsError:
                 continue  # a plugin was faster; it is told as declined
-    for file in files:
+    for file in unnamed:
         file.unlink()
 
 
@@ -132,15 +133,6 @@ def _declined(wanted: dict[Place, str], entries: dict[Place, Entry]) -> tuple[De
         for place, key in wanted.items()
         if place in entries and not entries[place].reserved
     )
-
-
-def _sync(directory: Path) -> None:
-    """A link is on the disk only once its directory is."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _batches(items: Sequence[T]) -> Iterable[Sequence[T]]:
