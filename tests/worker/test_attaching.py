@@ -12,9 +12,9 @@ from lab.waiting import until
 from tests.worker.attachments import attachment, container, port
 from tests.worker.conftest import Node, Process
 from tests.worker.control_plane import GONE, Answer, ControlPlane
-from workers import files, holdings
+from workers import files
 from workers.agent import Agent
-from workers.holdings import Attachment, Holdings, Standing
+from workers.holdings import Attachment, Standing
 
 CYCLES = 25
 """Of each of eight clients."""
@@ -153,23 +153,22 @@ def test_attachments_are_kept_and_restored_while_the_control_plane_is_away(
 
 
 def test_a_worker_that_could_not_write_what_it_must_hold_detaches_nothing_when_it_starts_again(
-    node: Node, plane: ControlPlane, start: type[Process]
+    service: Service, inside: tuple[Namespace, str], start: type[Process]
 ) -> None:
-    """What it wrote before knows nothing of the attachment."""
-    with container(node.namespace) as (inside, netns):
-        (in_the_way := node.state / f".holdings.json{files.UNFINISHED}").mkdir(parents=True)
-        (node.state / "holdings.json").write_bytes(holdings.dump(Holdings("n1", 1)))
-        plane.want()
-        plane.want(one := attachment(netns=netns))
-        worker = start()
-        until(lambda: plane.standing(one), what="attached", within=10)
-        plane.away()
-        worker.kill()
-        in_the_way.rmdir()
-        again = start()
-        again.says("/holdings/: ")  # asked for in vain
-        inside.run(["sleep", "1"])
-        assert addresses(inside) == ["10.11.1.2/24"]
+    """What was written before knows nothing of the attachment."""
+    namespace, netns = inside
+    service.want()
+    until((service.node.state / "holdings.json").exists, what="holdings on disk", within=5)
+    (in_the_way := service.node.state / f".holdings.json{files.UNFINISHED}").mkdir()
+    service.want(one := attachment(netns=netns))
+    service.becomes(one, "attached")
+    service.plane.away()
+    service.agent.stop()
+    service.agent.join()
+    in_the_way.rmdir()
+    start().says("/holdings/: ")  # asked for in vain
+    namespace.run(["sleep", "1"])
+    assert addresses(namespace) == ["10.11.1.2/24"]
 
 
 def test_a_node_that_was_removed_holds_nothing_any_more(
