@@ -187,7 +187,9 @@ def one_or_several(reference: str) -> dict[str, Any]:
 
 
 def read_all(items: list[Any], read: Callable[[Any], T]) -> list[T]:
-    """Every item of a list; a fault says in which, like ``[1].network``."""
+    """Every item of a list, which must have some; a fault says in which, like ``[1].network``."""
+    if not items:
+        raise Problem(Fault("body", "[]", "asks for nothing", "Give one object, or a list of some"))
     found = []
     for place, item in enumerate(items):
         try:

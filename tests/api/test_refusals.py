@@ -39,6 +39,13 @@ def test_it_says_which_methods_there_are(ada: Client) -> None:
     assert "GET" in ada.delete("/api/v1/networks/")["Allow"]
 
 
+@pytest.mark.parametrize("url", ["networks/", "allocations/", "networks/backend1/available-ips/"])
+def test_a_list_that_asks_for_nothing_is_refused(ada: Client, url: str) -> None:
+    factories.a_network()
+    refused = ada.post(f"/api/v1/{url}", [])
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "body")
+
+
 def test_it_takes_json_only(ada: Client) -> None:
     response = ada.post(
         "/api/v1/networks/", "name=backend1", content_type="application/x-www-form-urlencoded"
