@@ -6,10 +6,11 @@
 
 Calls are made one after the other, in order. A call that waits already is not made twice: it
 moves to the end. So what piles up behind a server that hangs is bounded by the number of
-different calls.
+different calls. Calls that are to be some time apart let the others pass meanwhile.
 """
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,16 +22,23 @@ class Later:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._waiting: dict[Call, None] = {}
+        self._waiting: dict[Call, float] = {}
+        """When each may be made, by the monotonic clock."""
+        self._made: dict[Call, float] = {}
+        """When those were made that are to be some time apart."""
         self._calling = False
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def call(self, function: Callable[..., object], *args: Any) -> None:
-        """``args`` must be hashable. ``function`` handles its own errors."""
+    def call(self, function: Callable[..., object], *args: Any, apart: float = 0.0) -> None:
+        """``args`` must be hashable. ``function`` handles its own errors. ``apart``: seconds that pass at
+        least since the same call was begun the last time."""
+        call = function, args
         with self._changed:
-            self._waiting.pop((function, args), None)
-            self._waiting[function, args] = None
+            self._waiting.pop(call, None)
+            self._waiting[call] = self._made.get(call, -apart) + apart
+            if apart:
+                self._made.setdefault(call, -apart)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
@@ -46,8 +54,18 @@ class Later:
             with self._changed:
                 self._calling = False
                 self._changed.notify_all()
-                self._changed.wait_for(lambda: bool(self._waiting))
-                function, args = next(iter(self._waiting))
-                del self._waiting[function, args]
+                function, args = self._next()
                 self._calling = True
             function(*args)
+
+    def _next(self) -> Call:
+        """Take the first that may be made, when there is one."""
+        while True:
+            now = time.monotonic()
+            for call, due in self._waiting.items():
+                if due <= now:
+                    del self._waiting[call]
+                    if call in self._made:
+                        self._made[call] = now
+                    return call
+            self._changed.wait(min(self._waiting.values()) - now if self._waiting else None)

@@ -76,9 +76,10 @@ EXIT_PATIENCE = 1.0
 _later = Later("broker")
 
 
-def on_commit(send: Callable[..., None], *args: Any) -> None:
-    """Call ``send`` in the background once the transaction is committed; ``args`` must be hashable."""
-    transaction.on_commit(partial(_later.call, _logged, send, *args), robust=True)
+def on_commit(send: Callable[..., None], *args: Any, apart: float = 0.0) -> None:
+    """Call ``send`` in the background once the transaction is committed; ``args`` must be hashable.
+    ``apart``: what is committed within so many seconds is told by one call."""
+    transaction.on_commit(partial(_later.call, _logged, send, *args, apart=apart), robust=True)
 
 
 def _logged(send: Callable[..., None], *args: Any) -> None:

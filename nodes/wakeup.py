@@ -1,7 +1,6 @@
 """Wake-ups: a Celery task that tells a node "look again", "you are asked", or "hold something else".
 Carries no state, waits for nobody."""
 
-import time
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -35,17 +34,16 @@ def holdings_on_commit(nodes: Iterable[str]) -> None:
     quick succession is told together: a message costs as much as the transaction."""
     if names := set(nodes):
         transaction.on_commit(partial(_holders.update, names), robust=True)
-        broker.on_commit(tell_holders)
+        broker.on_commit(tell_holders, apart=TOGETHER)
 
 
 def tell_holders() -> None:
-    """Tell all that wait for it; then nobody for a moment."""
+    """Tell all that wait for it."""
     names = []
     while _holders:
         names.append(_holders.pop())
     if names:
         tell_of_holdings(sorted(names))
-        time.sleep(TOGETHER)
 
 
 def wake_up(names: Sequence[str]) -> None:

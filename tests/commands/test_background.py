@@ -1,6 +1,7 @@
 """Calls that nobody waits for."""
 
 import threading
+import time
 
 from netadmin.background import Later
 
@@ -45,3 +46,16 @@ def test_a_call_is_made_again_when_it_comes_while_it_is_made() -> None:
     go.set()
     assert later.done(within=5)
     assert made == [1, 1]
+
+
+def test_calls_that_are_to_be_apart_let_others_pass() -> None:
+    later, made = Later("test"), list[str]()
+    later.call(made.append, "often", apart=0.2)
+    assert later.done(within=5)
+    begun = time.monotonic()
+    later.call(made.append, "often", apart=0.2)
+    later.call(made.append, "other")
+    later.call(made.append, "often", apart=0.2)
+    assert later.done(within=5)
+    assert made == ["often", "other", "often"]
+    assert time.monotonic() - begun > 0.1
