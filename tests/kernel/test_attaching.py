@@ -238,6 +238,32 @@ def test_both_families_are_on_one_interface(node: Node, inside: Namespace) -> No
     assert addresses(inside) == ["10.11.0.2/22", "fd10::2/120"]
 
 
+def test_an_address_that_was_given_is_kept_beside_one_that_is_fixed(
+    node: Node, inside: Namespace, tmp_path: Path
+) -> None:
+    both = document(
+        routed(ranges=("10.11.0.0/16", "fd10::/112"), subnets=("10.11.0.0/22", "fd10::/120"), peers=())
+    )
+    node.converge(attaching.with_directories(node, both))
+    path = tmp_path / "container"
+    symlink(path, inside)
+    one = attachment(str(path), network="backend1", addresses=("10.11.0.77",))
+    other = attachment(inside.path, 2, network="backend1", interface="eth13")
+    with an_attacher(node, both) as attacher, Namespace("c2") as second:
+        entry = attacher.settle(one, None, False).entry
+        symlink(path, second)
+        assert entry
+        again = attacher.renew(one, entry)
+        assert again.standing
+        assert again.entry
+        assert again.standing.addresses == ("10.11.0.77", "fd10::2")
+        path.unlink()
+        away = attacher.renew(one, again.entry).entry
+        assert attacher.settle(replace(other, addresses=("fd10::2",)), None, False).entry
+        symlink(path, second)
+        assert attacher.settle(one, away, False).standing.addresses == ("10.11.0.77", "fd10::3")  # type: ignore[union-attr]
+
+
 def test_a_network_that_is_not_built_yet_is_waited_for(node: Node, inside: Namespace) -> None:
     """The plugin would make a bridge of its own."""
     held(node, one := attachment(inside.path))

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -296,6 +297,28 @@ def test_clients_follow_a_container_that_moves(node: Node, client: Namespace, tm
             becomes(keeper, one, "attached")
             until(lambda: _said(talking).startswith("c2"), what="the second one answers", within=1)
             assert ask(client, "10.0.0.1") == "c2 10.0.0.9"
+
+
+def test_clients_follow_although_the_worker_was_killed_before_they_did(
+    node: Node, client: Namespace, tmp_path: Path
+) -> None:
+    path = tmp_path / "container"
+    with client.entered():
+        talking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with talking, a_server("c1") as first, a_server("c2") as second:
+        talking.settimeout(0.1)
+        symlink(path, first)
+        moved = replace(one := web(str(path)), addresses=("10.11.0.9",))
+        held(node, moved)
+        with an_attacher(node, BOTH) as attacher:
+            entry = attacher.settle(one, None, False).entry
+            assert entry
+            assert _said(talking).startswith("c1")
+            symlink(path, second)
+            attacher.renew(moved, entry)
+        assert _said(talking) == ""
+        with a_keeper(node, BOTH):
+            until(lambda: _said(talking).startswith("c2"), what="the second one answers", within=5)
 
 
 def test_only_connections_to_the_node_are_forgotten(node: Node, client: Namespace) -> None:

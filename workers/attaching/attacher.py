@@ -8,6 +8,7 @@
 A step that was interrupted is known by its journal entry without a result, and is undone first.
 """
 
+import ipaddress
 import json
 import logging
 import socket
@@ -137,7 +138,7 @@ class Attacher:
         last, mac = _had(before, wanted)
         try:
             self._ports.claim(wanted)
-            entry = replace(self._entry(wanted), asked=wanted.addresses or last, asked_mac=mac)
+            entry = replace(self._entry(wanted), asked=_asked(wanted, last), asked_mac=mac)
             before = self._announced(entry, before)
             with netns.find(wanted, self._settings.netns_dir) as namespace:
                 return self._add(_placed(entry, namespace), namespace)
@@ -327,6 +328,12 @@ def _had(before: Entry | None, wanted: Attachment) -> tuple[tuple[str, ...], str
     return before.asked, before.asked_mac
 
 
+def _asked(wanted: Attachment, last: tuple[str, ...]) -> tuple[str, ...]:
+    """Fixed addresses, and those of before in a family that has none."""
+    fixed = {ipaddress.ip_address(one).version for one in wanted.addresses}
+    return (*wanted.addresses, *(one for one in last if ipaddress.ip_address(one).version not in fixed))
+
+
 def _list(path: Path) -> dict[str, Any]:
     """A configuration list as the worker wrote it; raises NotThere."""
     try:
@@ -366,8 +373,9 @@ def _given(attachment: Attachment) -> tuple[object, ...]:
 
 def _other_try(entry: Entry, said: str) -> Entry | None:
     """What ADD may succeed with behind a DEL; None: nothing."""
-    if not entry.attachment.addresses and entry.asked and any(words in said for words in TAKEN):
-        return replace(entry, asked=())
+    fixed = entry.attachment.addresses
+    if entry.asked != fixed and any(words in said for words in TAKEN):
+        return replace(entry, asked=fixed)
     return entry if any(words in said for words in AGAIN) else None
 
 

@@ -187,6 +187,7 @@ class Keeper(threading.Thread):
                 ports.restore(entry)
             except (PortTaken, ValueError) as error:
                 log.error("%s %s: %s", entry.attachment.service, entry.attachment.resource, error)
+            self._moved.append((None, entry))  # it was killed before connections followed, perhaps
         self._keep(ports)
 
     def _turn(self, attacher: Attacher, ports: HostPorts, pool: ThreadPoolExecutor) -> None:
