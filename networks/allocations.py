@@ -27,6 +27,8 @@ from nodes.models import Cluster, Node
 UNFIT = {
     Type.LOOPBACK: ("is of type loopback, which every namespace has", "Name a network with addresses"),
 }
+MOVING = ("network", "netns", "interface", "wanted")
+"""For a change of one of these its node detaches it, and attaches it again."""
 CHOOSES_ITSELF = {Type.WEAVE: "weave hands its addresses out itself"}
 
 
@@ -46,7 +48,8 @@ def request(asked: Ask, *, by: str) -> tuple[Allocation, bool]:
         return _unless_it_differs(row, values), False
     if row is None:
         row = Allocation(service=service, resource=resource, learnt=Learnt.REQUEST)
-    row.node, row.state, row.healthy, row.why, row.remedy = node, State.REQUESTED, True, "", ""
+    row.node = node
+    _ask_anew(row)
     _settle(row, {**values, "network": network})
     events.record(by, "requested", "service", service, after=describe(row))
     return row, True
@@ -68,11 +71,14 @@ def change(key: int, values: Mapping[str, Any], *, by: str, expected: int | None
     if row.state == State.RELEASING:
         raise Conflict(Fault("id", str(key), f"{row} is being released", "Ask for it anew"))
     assert row.node is not None
-    before = describe(row)
+    before, is_so = describe(row), {**_values(row), "network": row.network}
     given = resources.canonical({**_values(row), **values})
     given["network"], _ = _place(given["network"], row.node.name)
-    if {**_values(row), "network": row.network} == given:
+    given["interface"] = given["interface"] or (row.interface if given["netns"] == row.netns else "")
+    if is_so == given:
         return row
+    if row.state == State.ATTACHED and any(is_so[name] != given[name] for name in MOVING):
+        _ask_anew(row)
     _settle(row, given)
     events.record(by, "changed", "service", row.service, before=before, after=describe(row))
     changes.changed([row.pk])
@@ -182,6 +188,11 @@ def _unless_it_differs(row: Allocation, asked: Mapping[str, Any]) -> Allocation:
     if differing:
         raise Conflict(*differing)
     return row
+
+
+def _ask_anew(row: Allocation) -> None:
+    """What its node said tells nothing of what is asked for now: no name leads there until it is attached."""
+    row.state, row.healthy, row.why, row.remedy = State.REQUESTED, True, "", ""
 
 
 def _settle(row: Allocation, values: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from netadmin import waiting
 from networks import allocations
-from networks.dns import changes
+from networks.dns import changes, loaded
 from networks.models import Address, Allocation, HostPort, Network, State
 from nodes.models import Event, Node
 from tests import factories
@@ -250,6 +250,37 @@ def test_a_change_is_a_new_version_and_one_of_nothing_is_none(oscar: Client, net
     event = Event.objects.filter(verb="changed").get()
     assert (event.before["hostname"], event.after["hostname"]) == ("", "web-c1")
     assert oscar.patch(url, {"node": "n2"}).status_code == 400
+
+
+def served() -> list[str]:
+    return [str(held.address) for held in loaded.served()]
+
+
+def test_no_name_leads_to_an_address_before_it_is_attached(
+    oscar: Client, n1: Client, network: Network
+) -> None:
+    row = attached(oscar, n1)
+    assert served() == ["10.11.0.2"]
+    shown = oscar.patch(f"{URL}{row.pk}/", {"wanted": ["10.11.0.9"]}).json()
+    assert (shown["state"], sorted(shown["addresses"])) == ("requested", ["10.11.0.2", "10.11.0.9"])
+    assert served() == []
+    state(n1, standing(row, "10.11.0.9"))
+    assert served() == ["10.11.0.9"]
+
+
+@pytest.mark.parametrize("change", [{"expose": ["80/tcp"]}, {"hostname": "web"}, {"comment": "of the shop"}])
+def test_names_lead_there_while_it_is_changed_where_it_is(
+    oscar: Client, n1: Client, network: Network, change: dict[str, Any]
+) -> None:
+    row = attached(oscar, n1)
+    assert oscar.patch(f"{URL}{row.pk}/", change).json()["state"] == "attached"
+    assert served() == ["10.11.0.2"]
+
+
+def test_an_interface_that_is_left_open_stays(oscar: Client, n1: Client, network: Network) -> None:
+    row = attached(oscar, n1)
+    shown = oscar.patch(f"{URL}{row.pk}/", {"interface": ""}).json()
+    assert (shown["interface"], shown["version"], shown["state"]) == ("eth12", row.version, "attached")
 
 
 def test_what_is_moved_to_another_network_keeps_its_address_until_its_node_has_moved_it(
