@@ -376,6 +376,17 @@ def test_the_plugins_own_check_is_heard(built: Node, inside: Namespace) -> None:
         assert "default" in inside.run(["ip", "route"])
 
 
+def test_a_worker_that_starts_again_finds_what_is_whole_whole(built: Node, inside: Namespace) -> None:
+    """A plugin is told the namespace by another name then, since it is that of a descriptor."""
+    with an_attacher(built, NETWORK) as attacher:
+        entry = attacher.settle(attachment(inside.path), None, False).entry
+        assert entry
+        with open("/dev/null"):
+            standing = attacher.settle(entry.attachment, entry, True).standing
+    assert standing
+    assert (standing.state, standing.why) == ("attached", "")
+
+
 def test_a_namespace_that_took_the_place_of_another_loses_nothing_of_its_own(
     built: Node, tmp_path: Path
 ) -> None:

@@ -136,10 +136,10 @@ def test_an_address_is_asked_for_by_an_argument_where_there_is_no_capability() -
 
 
 def test_del_is_handed_the_result_where_the_version_knows_that() -> None:
-    assert calls.final_result("DEL", an_entry(result=RESULT)) == RESULT
+    assert calls.final_result("DEL", an_entry(result=RESULT), "/x") == RESULT
     old = an_entry(body={"cniVersion": "0.3.0", "name": "n", "plugins": [BRIDGE]}, result=RESULT)
-    assert calls.final_result("DEL", old) == ""
-    assert calls.final_result("ADD", an_entry(result=RESULT)) == ""
+    assert calls.final_result("DEL", old, "/x") == ""
+    assert calls.final_result("ADD", an_entry(result=RESULT), "/x") == ""
 
 
 def test_an_entry_reads_its_result() -> None:

@@ -56,10 +56,21 @@ def calls(command: str, entry: Entry, netns: str) -> list[Call]:
     return made[::-1] if command == DEL else made
 
 
-def final_result(command: str, entry: Entry) -> str:
+def final_result(command: str, entry: Entry, netns: str) -> str:
     """The result that each call of CHECK and DEL is handed; ADD begins without one."""
-    knows = version(entry) >= CHECKS
-    return entry.result if command != ADD and knows else ""
+    if command == ADD or version(entry) < CHECKS:
+        return ""
+    return _sandboxed(entry.result, netns) if command == CHECK else entry.result
+
+
+def _sandboxed(result: str, netns: str) -> str:
+    """With the namespace by the name that it has in this call: ``bridge`` takes another name for another
+    namespace, and ours is that of a descriptor."""
+    body = json.loads(result)
+    inside = [one for one in body.get("interfaces", ()) if one.get("sandbox")]
+    for one in inside:
+        one["sandbox"] = netns
+    return json.dumps(body)
 
 
 def can_check(entry: Entry) -> bool:

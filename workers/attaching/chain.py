@@ -44,7 +44,7 @@ def add(entry: Entry, netns: str) -> str:
 def check(entry: Entry, netns: str) -> None:
     """Ask the plugins whether all is as they made it; raises PluginError."""
     if calls.can_check(entry):
-        result = calls.final_result(calls.CHECK, entry)
+        result = calls.final_result(calls.CHECK, entry, netns)
         for call in calls.calls(calls.CHECK, entry, netns):
             _run(call, result)
 
@@ -52,7 +52,7 @@ def check(entry: Entry, netns: str) -> None:
 def delete(entry: Entry, netns: str) -> list[PluginError]:
     """Detach, down to the first plugin whatever the others say; what they said."""
     errors = []
-    result = calls.final_result(calls.DEL, entry)
+    result = calls.final_result(calls.DEL, entry, netns)
     for call in calls.calls(calls.DEL, entry, netns):
         try:
             _run(call, result)
