@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import QuerySet, prefetch_related_objects
 from netaddr import IPAddress
 
 from netadmin.problems import Conflict, Fault, Missing, Problem
@@ -22,7 +22,7 @@ from networks.lookups import the_network
 from networks.models import Address, Allocation, HostPort, Learnt, Network, State, Type
 from networks.resources import DEFAULTS, FIRST_INTERFACE, Ask
 from nodes import events, holdings
-from nodes.models import Cluster, Node
+from nodes.models import Cluster, Event, Node
 
 UNFIT = {
     Type.LOOPBACK: ("is of type loopback, which every namespace has", "Name a network with addresses"),
@@ -111,11 +111,22 @@ def release(key: int, *, by: str, expected: int | None = None, force: bool = Fal
 
 
 def forget(rows: Iterable[Allocation], *, by: str) -> None:
-    """Their nodes are dead or removed: addresses and host ports are free at once."""
+    """Their nodes are dead or removed: addresses and host ports are free at once.
+
+    A fixed number of queries.
+    """
     rows = list(rows)
-    for row in rows:
-        before = {**describe(row), "addresses": [str(held.address) for held in row.addresses.all()]}
-        events.record(by, "forced", "service", row.service, before=before)
+    prefetch_related_objects(rows, "addresses", "network", "node")
+    events.record_all(
+        Event(
+            actor=by,
+            verb="forced",
+            kind="service",
+            name=row.service,
+            before={**describe(row), "addresses": [str(held.address) for held in row.addresses.all()]},
+        )
+        for row in rows
+    )
     keys = [row.pk for row in rows]
     Allocation.objects.filter(pk__in=keys).delete()
     holdings.changed({row.node_id for row in rows if row.node_id is not None})

@@ -8,12 +8,9 @@ its version says, which costs one more look, and is never older.
 """
 
 from networks import expose, reservations
-from networks.models import Allocation, State
+from networks.models import OF_SERVICES, Allocation, State
 from nodes.models import Node
 from workers import holdings as wire
-
-OF_SERVICES = (State.REQUESTED, State.ATTACHED, State.RELEASING)
-"""States of a service's allocation."""
 
 
 def of_node(node: Node) -> wire.Holdings:

@@ -3,14 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from networks.models import Allocation, State
+from networks.models import OF_SERVICES, Allocation
 from nodes import questions
 from nodes.models import Node, Operation
 from workers import wire
 from workers.leaked import Leak, Leaked
 
 KIND = "leases"
-OF_SERVICES = (State.REQUESTED, State.ATTACHED, State.RELEASING)
 
 
 @dataclass(frozen=True, slots=True)

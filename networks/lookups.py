@@ -9,6 +9,9 @@ from netadmin.problems import Fault, Missing
 from networks.models import Network
 from nodes.models import Node
 
+NAMED = 20
+"""How many names a refusal says."""
+
 
 def the_node(name: str, among: "QuerySet[Node] | None" = None) -> Node:
     """Raises Missing."""
@@ -31,6 +34,9 @@ def the_network(name: str, among: "QuerySet[Network] | None" = None) -> Network:
 def suggestion(given: str, known: Iterable[str]) -> str:
     """The remedy for a name that is not known."""
     names = sorted(known)
-    if close := get_close_matches(given, names, n=1):
-        return f"Did you mean {close[0]}? Known: {', '.join(names)}"
-    return f"Known: {', '.join(names)}" if names else "There is none yet"
+    if not names:
+        return "There is none yet"
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    known_ones = f"Known: {', '.join(names[:NAMED])}{more}"
+    close = get_close_matches(given, names, n=1)
+    return f"Did you mean {close[0]}? {known_ones}" if close else known_ones

@@ -103,7 +103,7 @@ def remove(name: str, *, by: str, expected: int | None = None, force: bool = Fal
     segments.release(segments.of_node(node))
     for network in touched:
         homes.settle(network)
-    allocations.forget(node.allocations.exclude(resource="").select_related("network", "node"), by=by)
+    allocations.forget(node.allocations.exclude(resource=""), by=by)
     node.delete()
     events.record(by, "removed", "node", name, before=before)
     changes.changed()

@@ -230,6 +230,10 @@ class State(models.TextChoices):
     LOST = "lost"
 
 
+OF_SERVICES = (State.REQUESTED, State.ATTACHED, State.RELEASING)
+"""States of a service's allocation."""
+
+
 class Learnt(models.TextChoices):
     REQUEST = "request", "asked for through the control plane"
     STORE = "store", "seen in a node's lease store"

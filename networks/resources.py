@@ -22,7 +22,8 @@ HOSTNAME = re.compile(rf"{LABEL}(?:\.{LABEL})*")
 SUFFIX = re.compile(r"[A-Za-z0-9_-]{1,62}")
 CONTAINER = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"
 NETNS = re.compile(rf"(?:(?:container#|docker:|podman:|lxc:)?{CONTAINER}|(?:/[^/\s]+)+)")
-INTERFACE = re.compile(r"[^/\s:]{1,15}")
+INTERFACE = re.compile(r"[^/\s:%\x00-\x1f\x7f]{1,15}")
+"""Of what the kernel takes: no ``%d``, which it fills in (net/core/dev.c), and no control characters."""
 FIRST_INTERFACE = 12
 """The reference's ``eth12``; the next ones when that is taken in the same namespace."""
 MOST_PORTS = 256
@@ -96,7 +97,7 @@ def _faults(values: Mapping[str, Any]) -> Iterator[Fault]:
         )
     interface = values.get("interface", "")
     if interface and (not INTERFACE.fullmatch(interface) or interface in (".", "..", "lo")):
-        remedy = "Use 1 to 15 characters without / : and spaces, like eth12"
+        remedy = "Use 1 to 15 characters without / : % and spaces, like eth12"
         yield Fault("interface", interface[:80], "can be no name of an interface there", remedy)
     elif len(interface.encode()) > rules.DEVICE_BYTES:
         yield Fault("interface", interface, "is longer than 15 bytes", "Use a shorter name, like eth12")

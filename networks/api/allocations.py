@@ -128,6 +128,8 @@ class AskSerializer(rest.Resource):
     comment = serializers.CharField(required=False, allow_blank=True)
 
 
+MOST = 1000
+"""Resources of one request: the cluster is locked for all of them."""
 ASK = "#/components/schemas/AskRequest"
 ONE = "#/components/schemas/Allocation"
 EXAMPLES = [
@@ -182,7 +184,7 @@ class AllocationViewSet(viewsets.GenericViewSet[Allocation]):
         """
         by, seconds = request.user.username, rest.seconds_to_wait(request, LONGEST_WAIT)
         if isinstance(request.data, list):
-            rows = allocations.request_all(rest.read_all(request.data, ask), by=by)
+            rows = allocations.request_all(_asks(request.data), by=by)
             found = attaching.wait_beside_others([row.pk for row in rows], seconds)
             code = status.HTTP_201_CREATED if all(map(attaching.is_done, found)) else status.HTTP_202_ACCEPTED
             return Response(AllocationSerializer(found, many=True).data, status=code)
@@ -233,6 +235,13 @@ def ask(data: Any) -> Ask:
     """What a JSON value asks for."""
     given = AskSerializer.read(data)
     return Ask(given.pop("service"), given.pop("resource"), given.pop("node"), given)
+
+
+def _asks(data: list[Any]) -> list[Ask]:
+    if not 1 <= len(data) <= MOST:
+        fault = Fault("body", f"{len(data)} resources", f"are none of 1 to {MOST}", "Ask for some at once")
+        raise Problem(fault)
+    return rest.read_all(data, ask)
 
 
 def _changing(given: dict[str, Any]) -> dict[str, Any]:

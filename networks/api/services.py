@@ -23,8 +23,7 @@ from netadmin import rest
 from networks import attaching, services
 from networks.api.allocations import WAIT, AllocationSerializer
 from networks.attaching import LONGEST_WAIT
-from networks.holdings import OF_SERVICES
-from networks.models import Allocation
+from networks.models import OF_SERVICES, Allocation
 from networks.services import Applied
 
 EXAMPLE = """\

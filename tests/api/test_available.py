@@ -193,6 +193,11 @@ def test_one_family_may_go_further_than_the_other(oscar: Client, nodes: list[Nod
     assert kept(oscar, {"address": "fd12:0:0:ffff::9"}, "dual")["node"] is None
 
 
+def test_a_refusal_names_some_of_many_nodes(oscar: Client, backend1: Network) -> None:
+    Node.objects.bulk_create(Node(name=f"m{number}", position=number + 9) for number in range(30))
+    assert fault(oscar, {"node": "x"}, status=404)["remedy"].endswith(", m26 and 14 more")
+
+
 def test_an_unknown_node_or_network_is_missing(oscar: Client, backend1: Network) -> None:
     assert "n1" in fault(oscar, {"node": "n9"}, status=404)["remedy"]
     assert "backend1" in fault(oscar, {}, "backend9", 404)["remedy"]

@@ -120,6 +120,8 @@ def test_the_same_in_other_words_names_what_differs(oscar: Client, network: Netw
         ({"resource": "ip#"}, "resource", "is no id of an ip resource"),
         ({"interface": "a/b"}, "interface", "can be no name of an interface"),
         ({"interface": "a b"}, "interface", "can be no name of an interface"),
+        ({"interface": "eth%d"}, "interface", "can be no name of an interface"),
+        ({"interface": "eth\x1b"}, "interface", "can be no name of an interface"),
         ({"interface": "x" * 16}, "interface", "can be no name of an interface"),
         ({"interface": "é" * 8}, "interface", "is longer than 15 bytes"),
         ({"netns": "a b"}, "netns", "names no container"),
@@ -357,6 +359,26 @@ def test_a_node_is_not_removed_under_a_service_unless_forced(
     assert ada.delete("/api/v1/nodes/n1/?force=true").status_code == 204
     assert not Allocation.objects.exists()
     assert Event.objects.filter(verb="forced", name="prod/svc/web").count() == 1
+
+
+def test_a_node_with_many_services_is_removed_in_as_many_queries(
+    oscar: Client, ada: Client, network: Network
+) -> None:
+    costs = []
+    for node, many in (("n1", 1), ("n2", 30)):
+        for number in range(many):
+            asked(oscar, node=node, resource=f"ip#{number}")
+        with CaptureQueriesContext(connection) as queries:
+            assert ada.delete(f"/api/v1/nodes/{node}/?force=true").status_code == 204
+        costs.append(len(queries))
+    assert costs[0] == costs[1]
+    assert Event.objects.filter(verb="forced").count() == 31
+
+
+@pytest.mark.parametrize("many", [0, 1001])
+def test_a_list_is_neither_empty_nor_without_end(oscar: Client, network: Network, many: int) -> None:
+    response = oscar.post(URL, [ASK] * many)
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (400, "body")
 
 
 def test_a_network_that_is_withdrawn_by_force_is_a_new_version_for_its_nodes(
