@@ -387,6 +387,17 @@ def test_a_worker_that_starts_again_finds_what_is_whole_whole(built: Node, insid
     assert (standing.state, standing.why) == ("attached", "")
 
 
+def test_a_journal_that_cannot_be_read_yet_ends_nothing(
+    built: Node, inside: Namespace, caplog: pytest.LogCaptureFixture
+) -> None:
+    held(built, one := attachment(inside.path))
+    (in_the_way := built.settings.state_dir / "attachments").touch()
+    with a_keeper(built, NETWORK) as keeper:
+        until(lambda: "until the next turn" in caplog.text, what="it is logged", within=5)
+        in_the_way.unlink()
+        becomes(keeper, one, "attached")
+
+
 def test_a_namespace_that_took_the_place_of_another_loses_nothing_of_its_own(
     built: Node, tmp_path: Path
 ) -> None:

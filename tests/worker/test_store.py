@@ -1,6 +1,7 @@
 """The host-local store as it is read, in the plugin's own format and by the plugin itself."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,18 @@ def test_it_sees_that_an_address_has_another_owner(tmp_path: Path) -> None:
     (tmp_path / "a" / "10.2.0.1").unlink()
     _write(tmp_path / "a" / "10.2.0.1", b"second\r\neth0")
     assert store.leases()[0].container == "second"
+
+
+def test_one_that_was_seen_empty_is_read_again_whatever_its_time_says(tmp_path: Path) -> None:
+    """A plugin makes the file and then writes it, within one tick of a file system's clock."""
+    (tmp_path / "backend1").mkdir()
+    file, store = tmp_path / "backend1" / "10.11.1.2", Store(tmp_path)
+    file.touch()
+    status = file.stat()
+    assert [one.container for one in store.leases()] == [""]
+    file.write_bytes(b"abc\r\neth0")
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert [one.container for one in store.leases()] == ["abc"]
 
 
 def test_a_store_that_is_not_there_is_empty(tmp_path: Path) -> None:

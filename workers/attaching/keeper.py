@@ -121,6 +121,8 @@ class Keeper(threading.Thread):
         """When the table of host ports is looked at next, as time.monotonic() counts."""
         self._kept = 0.0
         """When it was looked at last."""
+        self._restored = False
+        """Whether the journal was read; nothing is done before."""
         self._stopping = False
         self._watch = Watch(LINK_GROUPS)
         self._watch.heard = self._heard
@@ -169,7 +171,6 @@ class Keeper(threading.Thread):
             self._behind,
         ):
             attacher = Attacher(self._settings, self._journal, ports, self._in_force)
-            self._restore(attacher, ports)
             while not self._stopping:
                 try:
                     self._turn(attacher, ports, pool)
@@ -192,6 +193,9 @@ class Keeper(threading.Thread):
 
     def _turn(self, attacher: Attacher, ports: HostPorts, pool: ThreadPoolExecutor) -> None:
         """Work on what is due, say what is new, wait for the next."""
+        if not self._restored:
+            self._restore(attacher, ports)
+            self._restored = True
         self._take_outcomes()
         if self._holdings is None:
             # Never heard: nothing is known of what is no more wanted.

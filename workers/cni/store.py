@@ -5,7 +5,8 @@
 Names that are no address (``lock``, ``last_reserved_ip.0``) are the plugin's own. A reader locks
 nothing: one that held the lock would make every attach wait, and a lease that comes or goes
 meanwhile brings its own inotify event. An owner is read once and again only when the file
-changed, since a segment may hold a thousand of them. Who writes holds the plugin's own lock,
+changed, since a segment may hold a thousand of them; one that is empty is still being written, and the
+clock of a file system may not tell that apart. Who writes holds the plugin's own lock,
 ``STORE/NETWORK/lock``, by flock(2): without it a plugin would not notice.
 """
 
@@ -76,7 +77,11 @@ class Store:
         for network in self.networks():
             for path, address, written, inode in _addresses(network):
                 before = known.get(path)
-                if before is None or (before.written, before.inode) != (written, inode):
+                if (
+                    before is None
+                    or not before.container
+                    or (before.written, before.inode) != (written, inode)
+                ):
                     before = read(path, network.name, address)
                 if before:
                     self._read[path] = before
