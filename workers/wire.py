@@ -46,11 +46,15 @@ def read(kind: Any, raw: Any, place: str) -> Any:
         return {_text(key, place): read(item_kind, item, f"{place}.{key}") for key, item in items}
     if kind is Any:
         return _anything(raw, place)
-    if kind is float and type(raw) is int:
-        return float(raw)
-    if kind is int and type(raw) is int and not -(2**63) <= raw < 2**63:
-        raise WireError(f"{place}: does not fit 64 bits")
+    if kind in (int, float) and type(raw) is int:
+        return kind(_fitting(raw, place))
     return _is(kind, raw, place)
+
+
+def _fitting(raw: int, place: str) -> int:
+    if not -(2**63) <= raw < 2**63:
+        raise WireError(f"{place}: does not fit 64 bits")
+    return raw
 
 
 def _object(kind: Any, raw: Any, place: str) -> Any:

@@ -98,6 +98,7 @@ def test_it_reads_the_shortest() -> None:
         (body(routes=-1), "routes"),
         (body(routes=2**31), "routes"),
         (body(milliseconds="fast"), "milliseconds"),
+        (body(milliseconds=10**400), "milliseconds"),
         (body(changes="add"), "changes"),
         (body(changes=[1]), "changes"),
         (body(findings=[{}]), "code"),
