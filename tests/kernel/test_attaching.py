@@ -213,6 +213,14 @@ def test_the_namespace_of_the_node_itself_is_refused(built: Node) -> None:
     assert "the node's own network namespace" in outcome.standing.why
 
 
+def test_a_namespace_of_another_kind_is_refused_in_words(built: Node) -> None:
+    with an_attacher(built, NETWORK) as attacher:
+        standing = attacher.settle(attachment("/proc/self/ns/mnt"), None, False).standing
+    assert standing
+    assert (standing.state, standing.remedy) == ("failed", "Let netns name a network namespace")
+    assert standing.why == "/proc/self/ns/mnt is a namespace of another kind"
+
+
 def test_a_fixed_address_is_given_and_one_that_is_taken_is_refused(built: Node, inside: Namespace) -> None:
     one = attachment(inside.path, addresses=("10.10.10.77",))
     other = attachment(inside.path, 2, interface="eth13", addresses=("10.10.10.77",))

@@ -1,6 +1,9 @@
 """Plugins that do not keep to their specification: what they say is refused, and what they made is undone."""
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +26,7 @@ from tests.kernel.attaching import (
     veths,
 )
 from tests.kernel.node import Node
+from workers.attaching import chain
 
 NETWORK = document(bridge(), look_interval=1.0)
 PASSES = "exec python3 -c 'import json, sys; print(json.dumps(json.load(sys.stdin)[\"prevResult\"]))'"
@@ -136,6 +140,19 @@ def test_an_address_is_given_back_when_nobody_has_it_any_more(
         attacher.release(entry.attachment.id, entry, False)
     assert "veth" not in seen.read_text().replace("type veth", "")
     assert leases(node) == {}
+
+
+def test_an_orphan_has_ended_when_its_work_is_undone() -> None:
+    """Much memory makes its end last some milliseconds."""
+    large = "b = bytearray(b'x') * (200 << 20); print(flush=True); import time; time.sleep(60)"
+    environment = {**os.environ, "CNI_CONTAINERID": "f" * 32}
+    command = [sys.executable, "-c", large]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as orphan:
+        assert orphan.stdout
+        orphan.stdout.readline()
+        chain.end_orphans({"f" * 32})
+        state = Path(f"/proc/{orphan.pid}/stat").read_text().rpartition(")")[2].split()[0]
+    assert state == "Z"
 
 
 def _program(path: Path, script: str) -> None:

@@ -6,6 +6,7 @@ ended with all that it started: ``host-local`` waits for ever for a store that s
 """
 
 import json
+import logging
 import os
 import select
 import signal
@@ -22,10 +23,13 @@ from workers.attaching.entry import Entry
 
 PATIENCE = 60.0
 """Seconds for one plugin."""
+ENDING = 5.0
+"""Seconds for one that is ended: what it asked of the kernel last is done first."""
 ADMIN = "/usr/sbin:/sbin"
 """Where plugins find iptables, whatever PATH the worker was started with."""
 LAST = 500
 """Bytes that are kept of what is no answer."""
+log = logging.getLogger("netadmin.attaching")
 
 
 class PluginError(Exception):
@@ -62,8 +66,8 @@ def delete(entry: Entry, netns: str) -> list[PluginError]:
 
 
 def end_orphans(ids: set[str]) -> None:
-    """End plugins that a killed worker left running for these attachments: they would go on making
-    what is about to be taken away."""
+    """End plugins that a killed worker left running for these attachments, and wait until they have: they
+    would go on making what is about to be taken away."""
     wanted = {f"CNI_CONTAINERID={one}".encode() for one in ids}
     for process in Path("/proc").iterdir() if wanted else ():
         if process.name.isdecimal() and _environment(process) & wanted:
@@ -84,10 +88,19 @@ def _end(pid: int) -> None:
         return
     try:
         signal.pidfd_send_signal(handle, signal.SIGKILL)
+        if not _tells(handle, ENDING):
+            log.error("plugin %d was ended, and has not ended in %g s", pid, ENDING)
     except ProcessLookupError:
         pass  # between the two calls
     finally:
         os.close(handle)
+
+
+def _tells(handle: int, patience: float) -> bool:
+    """Whether a process ends within so many seconds."""
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    return bool(poll.poll(patience * 1000))
 
 
 def _verify(call: Call, result: str) -> None:
@@ -144,9 +157,7 @@ def _ends(process: subprocess.Popen[bytes], patience: float) -> bool:
     """Whether it ends by itself within so many seconds; else it is ended."""
     handle = os.pidfd_open(process.pid)
     try:
-        poll = select.poll()
-        poll.register(handle, select.POLLIN)
-        ended = bool(poll.poll(patience * 1000))
+        ended = _tells(handle, patience)
     finally:
         os.close(handle)
     if not ended:

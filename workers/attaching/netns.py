@@ -6,6 +6,7 @@ Held from the look-up to the end of a call, the namespace cannot become another 
 process id may be given to the next process, a name to the next namespace.
 """
 
+import fcntl
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +123,8 @@ def _check(descriptor: int, path: Path) -> None:
     found, here = os.fstat(descriptor), os.stat(namespaces.OF_THREAD)
     if found.st_dev != here.st_dev:
         raise NotThere(f"{path} holds no network namespace")  # a container that ended leaves such a file
+    if fcntl.ioctl(descriptor, namespaces.NS_GET_NSTYPE) != namespaces.CLONE_NEWNET:
+        raise Unfit(f"{path} is a namespace of another kind", "Let netns name a network namespace")
     if found.st_ino == here.st_ino:
         why = f"{path} is the node's own network namespace"
         raise Unfit(why, "Give the container a namespace of its own, e.g. --network none")

@@ -24,6 +24,8 @@ from workers.kernel.links import Up
 from workers.kernel.netlink import Netlink
 
 CLONE_NEWNET = 0x40000000
+NS_GET_NSTYPE = 0xB703
+"""ioctl(2) of a namespace: the CLONE_ number of its kind (linux/nsfs.h)."""
 MS_BIND, MS_REC, MS_SHARED, MNT_DETACH = 0x1000, 0x4000, 0x100000, 2
 OF_THREAD = "/proc/thread-self/ns/net"
 Result = TypeVar("Result")
