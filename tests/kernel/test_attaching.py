@@ -142,6 +142,16 @@ def test_the_own_namespace_goes_when_its_last_attachment_moves_out(built: Node, 
     assert addresses(inside) == ["10.10.10.2/24"]
 
 
+def test_the_own_namespace_goes_too_when_it_was_never_attached_there(built: Node, inside: Namespace) -> None:
+    one = attachment(addresses=("192.0.2.1",))
+    with an_attacher(built, NETWORK) as attacher:
+        parked = attacher.settle(one, None, False).entry
+        assert len(list(built.settings.netns_dir.iterdir())) == 1
+        attacher.settle(replace(one, netns=inside.path, addresses=()), parked, False)
+    assert list(built.settings.netns_dir.iterdir()) == []
+    assert len(addresses(inside)) == 1
+
+
 def _converges(node: Node, one: Attachment, inside: Namespace) -> None:
     """The next worker attaches it, once; the one after that has nothing to hold and leaves nothing."""
     with a_keeper(node, NETWORK) as keeper:

@@ -92,7 +92,6 @@ class Attacher:
         if errors and (left := _left(entry)):
             state, why = _undetached(entry, wanted), f"{errors[0]}; {left}"
             return Outcome(entry, _standing(entry, state, why, "It is tried again"))
-        self._leave(entry, wanted)
         held = tuple(str(one.ip) for one in entry.addresses) or entry.asked
         mac = entry.mac or entry.asked_mac
         parked = replace(entry, asked=held, asked_mac=mac, result="", detached=True)
@@ -136,6 +135,8 @@ class Attacher:
     def _attach(self, wanted: Attachment, before: Entry | None) -> Outcome:
         """``before``: how it was attached last; it gets the same addresses where they are free."""
         last, mac = _had(before, wanted)
+        if before:
+            self._leave(before, wanted)
         try:
             self._ports.claim(wanted)
             entry = replace(self._entry(wanted), asked=_asked(wanted, last), asked_mac=mac)
