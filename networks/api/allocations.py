@@ -238,9 +238,9 @@ def ask(data: Any) -> Ask:
 
 
 def _asks(data: list[Any]) -> list[Ask]:
-    if not 1 <= len(data) <= MOST:
-        fault = Fault("body", f"{len(data)} resources", f"are none of 1 to {MOST}", "Ask for some at once")
-        raise Problem(fault)
+    if len(data) > MOST:
+        remedy = f"Ask for at most {MOST} at once"
+        raise Problem(Fault("body", f"{len(data)} resources", "are more than one request may have", remedy))
     return rest.read_all(data, ask)
 
 
