@@ -113,7 +113,7 @@ class Netlink:
         """The body of the one message that answers; raises NetlinkError when the kernel refuses."""
         sequence = next(self._sequence)
         self._socket.send(request.bytes(sequence))
-        for kind, flags, answered, _, answer in self._replies():
+        for kind, flags, answered, _, answer in waiting(self._socket):
             if answered != sequence:
                 continue
             if kind == Type.ERROR:
@@ -147,7 +147,7 @@ class Netlink:
             return [NetlinkError(error.errno, error.strerror) for _ in requests]
         refused = {
             sequence: refusal(flags, body)
-            for kind, flags, sequence, _, body in self._replies()
+            for kind, flags, sequence, _, body in waiting(self._socket)
             if kind == Type.ERROR
         }
         return [refused.get(sequence) for sequence in sequences]
@@ -170,15 +170,6 @@ class Netlink:
         if error := pages[-1].error:
             raise error
         return pages
-
-    def _replies(self) -> Iterator[Message]:
-        """All that waits: the kernel has answered before send() returns."""
-        while True:
-            try:
-                data = self._socket.recv(BUFFER, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                return
-            yield from messages(data)
 
 
 def _page(data: bytes) -> Page:
@@ -228,6 +219,16 @@ def refusal(flags: int, body: bytes) -> NetlinkError:
         if said := attributes(body, start).get(NLMSGERR_ATTR_MSG):
             sentence = to_text(said)
     return NetlinkError(-code, sentence)
+
+
+def waiting(asked: socket.socket) -> Iterator[Message]:
+    """All that waits: the kernel has answered before send() returns."""
+    while True:
+        try:
+            data = asked.recv(BUFFER, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        yield from messages(data)
 
 
 def messages(data: bytes) -> Iterator[Message]:

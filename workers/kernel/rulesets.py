@@ -8,7 +8,7 @@ libnftables needs six times as long for the same batch (``nft``).
 
 import errno
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import count
 
 from workers.kernel import elements, netlink
@@ -49,11 +49,14 @@ class Rulesets:
         datagram = b"".join(request.bytes(next(self._sequence)) for request in batch)
         self._make_room(len(datagram))
         self._socket.send(datagram)
-        for refused in list(self._refusals()):
-            if refused.errno == errno.ERESTART:
-                return False
-            raise refused
-        return True
+        answers = list(netlink.waiting(self._socket))
+        if not answers:  # what went well has none
+            return True
+        _, flags, _, _, body = answers[0]
+        refused = netlink.refusal(flags, body)
+        if refused.errno == errno.ERESTART:
+            return False
+        raise refused
 
     def close(self) -> None:
         self._socket.close()
@@ -62,13 +65,3 @@ class Rulesets:
         """A batch is one datagram, however large."""
         if size > self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2:
             self._socket.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, size)
-
-    def _refusals(self) -> Iterator[NetlinkError]:
-        """All that waits: the kernel has answered before send() returns; what went well has no answer."""
-        while True:
-            try:
-                data = self._socket.recv(BUFFER, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                return
-            for _, flags, _, _, body in netlink.messages(data):
-                yield netlink.refusal(flags, body)
