@@ -24,21 +24,21 @@ class Later:
         self._name = name
         self._waiting: dict[Call, float] = {}
         """When each may be made, by the monotonic clock."""
-        self._made: dict[Call, float] = {}
-        """When those were made that are to be some time apart."""
+        self._next_due: dict[Call, float] = {}
+        """The same of calls that are to be some time apart, for the next time."""
         self._calling = False
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
     def call(self, function: Callable[..., object], *args: Any, apart: float = 0.0) -> None:
         """``args`` must be hashable. ``function`` handles its own errors. ``apart``: seconds that pass at
-        least since the same call was begun the last time."""
+        least between two of the same call."""
         call = function, args
         with self._changed:
-            self._waiting.pop(call, None)
-            self._waiting[call] = self._made.get(call, -apart) + apart
+            due = self._waiting.pop(call, self._next_due.get(call, 0.0))
+            self._waiting[call] = due
             if apart:
-                self._made.setdefault(call, -apart)
+                self._next_due[call] = max(due, time.monotonic()) + apart
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
@@ -65,7 +65,5 @@ class Later:
             for call, due in self._waiting.items():
                 if due <= now:
                     del self._waiting[call]
-                    if call in self._made:
-                        self._made[call] = now
                     return call
             self._changed.wait(min(self._waiting.values()) - now if self._waiting else None)
