@@ -67,7 +67,7 @@ def serial() -> int:
 def tell() -> None:
     """Publish what was changed since the last call; raises kombu's OperationalError."""
     told = [_untold.popleft() for _ in range(len(_untold))]
-    with broker.app.connection_for_write() as connection:
+    with broker.connection() as connection:
         channel: Any = connection.default_channel
         channel.client.publish(broker.NAMES, msgspec.json.encode(told))
 

@@ -98,6 +98,22 @@ class TestAccess:
         assert client.brpop("node.n1", timeout=5) is not None
         assert client.brpop("node.n1", timeout=0.1) is None
 
+    def test_a_connection_that_is_kept_outlives_the_broker(
+        self, nodes: list[Node], login: Any, environment: Environment, server: "subprocess.Popen[bytes]"
+    ) -> None:
+        token = tokens.for_node(nodes[0], by="ada")
+        brokeraccess.synchronise()
+        wakeup.wake_up(["n1"])
+        server.kill()
+        server.wait()
+        secret = kept_secret(embedded_broker.secret_path(environment))
+        argv = embedded_broker.prepare(environment, brokeraccess.access_list(tokens.hashed(secret)))
+        with subprocess.Popen(argv, stdin=subprocess.DEVNULL) as again:
+            until(lambda: embedded_broker.answers(environment), what="the broker answers")
+            wakeup.wake_up(["n1"])
+            assert login("node.n1", token).brpop("node.n1", timeout=5) is not None
+            again.kill()
+
     def test_a_question_takes_no_wake_up_away(self, nodes: list[Node], login: Any) -> None:
         token = tokens.for_node(nodes[0], by="ada")
         brokeraccess.synchronise()

@@ -16,6 +16,7 @@ from nodes import brokeraccess, tokens
 
 DEFAULT_BIND = "127.0.0.1:8000"
 THREADS = 8
+"""As many as the pool has connections to PostgreSQL: those who reserve at once share a transaction."""
 BROKER_WITHIN = 10.0
 """Seconds; it takes less than a tenth of one."""
 
