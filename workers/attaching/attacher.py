@@ -8,29 +8,23 @@
 A step that was interrupted is known by its journal entry without a result, and is undone first.
 """
 
-import ipaddress
-import json
 import logging
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
-from workers.attaching import calls, chain, netns, places, sight
+from workers.attaching import chain, netns, places, sight
 from workers.attaching.chain import PluginError
 from workers.attaching.entry import Entry
 from workers.attaching.hostports import HostPorts, PortTaken
 from workers.attaching.journal import Journal
 from workers.attaching.netns import Namespace, NotThere, Unfit
-from workers.cni import confs, plugins
+from workers.attaching.preparing import prepared
 from workers.config import Settings
-from workers.document import DesiredNetwork, Document
+from workers.document import Document
 from workers.holdings import ATTACHED, BROKEN, FAILED, RELEASING, WAITING, Attachment, Standing
 from workers.kernel import namespaces
-from workers.objects import BRIDGED, conf_directory
 
 AGAIN = ("duplicate allocation", "no IP addresses available")
 """Words of host-local that another try, behind a DEL, may make untrue."""
@@ -134,12 +128,11 @@ class Attacher:
 
     def _attach(self, wanted: Attachment, before: Entry | None) -> Outcome:
         """``before``: how it was attached last; it gets the same addresses where they are free."""
-        last, mac = _had(before, wanted)
         if before:
             self._leave(before, wanted)
         try:
             self._ports.claim(wanted)
-            entry = replace(self._entry(wanted), asked=_asked(wanted, last), asked_mac=mac)
+            entry = prepared(wanted, before, self._in_force(), self._settings)
             before = self._announced(entry, before)
             with netns.find(wanted, self._settings.netns_dir) as namespace:
                 return self._add(_placed(entry, namespace), namespace)
@@ -163,34 +156,6 @@ class Attacher:
         announced = replace(entry, own=own, detached=True)
         self._journal.write(announced)
         return announced
-
-    def _entry(self, wanted: Attachment) -> Entry:
-        """All that the plugins will be given, but for the namespace; raises NotThere."""
-        document, network = self._network(wanted)
-        body = _list(Path(conf_directory(document, self._settings)) / f"{network.name}{confs.SUFFIX}")
-        ours = network.type in BRIDGED
-        if ours:
-            _require_device(network.device)
-        by_plugins = not ours and any(calls.maps(plugin) for plugin in body["plugins"])
-        if any(port.host_port for port in wanted.expose) and not by_plugins:
-            _let_reach_itself(body)
-        return Entry(
-            attachment=wanted,
-            conf=json.dumps(body),
-            plugins=str(plugins.directory(self._settings, document)),
-            netns="",
-            title="",
-            inode=0,
-            by_plugins=by_plugins,
-        )
-
-    def _network(self, wanted: Attachment) -> tuple[Document, DesiredNetwork]:
-        document = self._in_force()
-        for network in document.networks if document else ():
-            if network.name == wanted.network:
-                assert document
-                return document, network
-        raise NotThere(f"network {wanted.network} is not on this node")
 
     def _add(self, entry: Entry, namespace: Namespace) -> Outcome:
         name = entry.attachment.interface
@@ -320,43 +285,6 @@ def _placed(entry: Entry, namespace: Namespace) -> Entry:
     return replace(
         entry, netns=namespace.path, title=namespace.title, inode=namespace.inode, own=namespace.own
     )
-
-
-def _had(before: Entry | None, wanted: Attachment) -> tuple[tuple[str, ...], str]:
-    """Addresses and MAC that it had in the same network; none when it was in none."""
-    if before is None or before.attachment.network != wanted.network:
-        return (), ""
-    return before.asked, before.asked_mac
-
-
-def _asked(wanted: Attachment, last: tuple[str, ...]) -> tuple[str, ...]:
-    """Fixed addresses, and those of before in a family that has none."""
-    fixed = {ipaddress.ip_address(one).version for one in wanted.addresses}
-    return (*wanted.addresses, *(one for one in last if ipaddress.ip_address(one).version not in fixed))
-
-
-def _list(path: Path) -> dict[str, Any]:
-    """A configuration list as the worker wrote it; raises NotThere."""
-    try:
-        body: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise NotThere(f"{path} is not written yet") from error
-    return body
-
-
-def _require_device(device: str) -> None:
-    """The plugin would make a bridge that is missing, and that would not be ours. Raises NotThere."""
-    try:
-        socket.if_nametoindex(device)
-    except OSError as error:
-        raise NotThere(f"bridge {device} is not there") from error
-
-
-def _let_reach_itself(body: dict[str, Any]) -> None:
-    """A container that asks for its own host port gets its packets back by the port they came from."""
-    for plugin in body["plugins"]:
-        if plugin["type"] == "bridge":
-            plugin["hairpinMode"] = True
 
 
 def _moved(entry: Entry, wanted: Attachment) -> bool:

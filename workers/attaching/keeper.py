@@ -246,10 +246,10 @@ class Keeper(threading.Thread):
             outcome = self._outcome(attacher, key, held)
         except (OSError, NftError) as error:
             log.exception("attachment %s", key)
-            outcome = self._failed(key, str(error))
+            outcome = self._failed(key, before, str(error))
         except Exception as error:
             log.exception("attachment %s", key)
-            outcome = self._failed(key, f"{type(error).__name__}: {error}")
+            outcome = self._failed(key, before, f"{type(error).__name__}: {error}")
         self._done.put((key, before, outcome))
         self._watch.wake("done")
 
@@ -260,9 +260,13 @@ class Keeper(threading.Thread):
             return attacher.renew(held.wanted, held.entry)
         return attacher.settle(held.wanted, held.entry, self._check_is_due(held))
 
-    def _failed(self, key: str, why: str) -> Outcome:
-        """What there is of it now is what the journal says."""
-        entry = self._journal.read_one(key)
+    def _failed(self, key: str, before: Entry | None, why: str) -> Outcome:
+        """What there is of it now is what the journal says; while that cannot be read, how it was before."""
+        try:
+            entry = self._journal.read_one(key)
+        except OSError as error:
+            log.error("attachment %s: %s", key, error)
+            entry = before
         state = BROKEN if entry and entry.result else FAILED
         return Outcome(entry, Standing(key, state, why=why, remedy="It is tried again"))
 
