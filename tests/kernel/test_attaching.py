@@ -1,5 +1,6 @@
 """Attachments by real plugins: made, looked after, undone; and what is left when the worker is killed."""
 
+import errno
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,6 +29,8 @@ from tests.kernel.attaching import (
     veths,
 )
 from tests.kernel.node import Node, a_node
+from workers.attaching.journal import Journal
+from workers.attaching.keeper import Keeper
 from workers.holdings import Attachment, Holdings
 
 NETWORK = document(bridge(), look_interval=1.0)
@@ -448,3 +451,27 @@ def test_one_that_could_not_be_attached_leaves_no_namespace_of_its_own(built: No
         assert "192.0.2.1" in becomes(keeper, one, "failed").why
         keeper.hold(Holdings("n1", 2))
         until(lambda: _is_empty(built), what="nothing is left", within=5)
+
+
+def test_one_whose_journal_cannot_be_read_for_a_moment_is_tried_again(
+    built: Node, inside: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    held(built, one := attachment(inside.path))
+    with a_keeper(built, NETWORK) as keeper:
+        becomes(keeper, one, "attached")
+        moved = replace(one, interface="eth13")
+        with monkeypatch.context() as broken:
+            broken.setattr(Journal, "write", fail)
+            broken.setattr(Journal, "read_one", fail)
+            keeper.hold(Holdings("n1", 2, (moved,)))
+            until(lambda: _why(keeper, moved).endswith("Input/output error"), what="it says why", within=5)
+        becomes(keeper, moved, "attached")
+    assert addresses(inside, "eth13") == ["10.10.10.2/24"]
+
+
+def _why(keeper: Keeper, one: Attachment) -> str:
+    seen = attaching.standing(keeper, one)
+    return seen.why if seen else ""
