@@ -7,11 +7,9 @@ from networks.dns import changes
 from networks.dns.following import Heard
 from networks.dns.loaded import Loader
 from networks.models import Allocation, Network
-from nodes.models import Node
-from tests import factories
+from tests.api.asking import URL, attached
 from tests.api.test_holdings import standing, state
-from tests.api.test_services import URL, attached
-from tests.conftest import Client, of_node
+from tests.conftest import Client
 from workers import holdings as wire
 
 
@@ -34,16 +32,6 @@ class Server:
         assert told.rows is not None
         self.facts = self._loader.facts_after(self.facts, told.rows, told.serial)
         return self.facts == Loader().facts()
-
-
-@pytest.fixture
-def n1(nodes: list[Node]) -> Client:
-    return of_node(nodes[0])
-
-
-@pytest.fixture
-def network(nodes: list[Node]) -> Network:
-    return factories.a_network()
 
 
 @pytest.fixture

@@ -22,16 +22,6 @@ URL = "/api/v1/nodes/n1/holdings/"
 SEQUENCE = count(1)
 
 
-@pytest.fixture
-def network(nodes: list[Node]) -> Network:
-    return factories.a_network()
-
-
-@pytest.fixture
-def n1(nodes: list[Node]) -> Client:
-    return of_node(nodes[0])
-
-
 def wanted(network: Network, resource: str = "ip#0", address: str = "", **columns: Any) -> Allocation:
     """What a service on n1 asked for: it is part of a new version."""
     node = Node.objects.get(name="n1")

@@ -23,11 +23,6 @@ def send(node: Client, said: wire.Report | bytes, **headers: Any) -> Any:
     return node.post(URL, body, **{"content_type": "application/json", **headers})
 
 
-@pytest.fixture
-def n1(nodes: list[Node]) -> Client:
-    return of_node(nodes[0])
-
-
 def test_it_is_taken_in(n1: Client, vera: Client) -> None:
     version = Node.objects.get(name="n1").desired_version
     said = factories.a_report(

@@ -17,11 +17,6 @@ from workers.holdings import BROKEN, FAILED, WAITING
 URL = "/api/v1/services/"
 
 
-@pytest.fixture
-def network(nodes: list[Node]) -> Network:
-    return factories.a_network()
-
-
 def ask(service: str, node: str = "n1", resource: str = "ip#0", network: str = "backend1") -> Allocation:
     row, _ = allocations.request(Ask(service, resource, node, {"network": network}), by="oscar")
     return row

@@ -2,13 +2,11 @@
 
 from typing import Any
 
-import pytest
-
 from networks.models import Allocation, Network
 from nodes.models import Event, Node
 from tests import factories
 from tests.api.test_holdings import standing, state
-from tests.conftest import Client, of_node
+from tests.conftest import Client
 from tests.networks.test_sections import DOCUMENTED
 
 URL = "/api/v1/services/"
@@ -22,16 +20,6 @@ expose = 80/tcp:8080
 type = cni
 network = backend1
 """
-
-
-@pytest.fixture
-def network(nodes: list[Node]) -> Network:
-    return factories.a_network()
-
-
-@pytest.fixture
-def n1(nodes: list[Node]) -> Client:
-    return of_node(nodes[0])
 
 
 def apply(client: Client, text: str, service: str = "prod/svc/web", node: str = "n1") -> Any:
