@@ -1,5 +1,6 @@
 """What the worker keeps of attachments: read by the next one, and nothing of it is lost."""
 
+import resource
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -107,6 +108,18 @@ def test_a_file_that_cannot_be_read_is_set_aside_and_told(
     assert [one.subject for one in _read_again(tmp_path).findings] == [str(aside)]
     aside.unlink()
     assert journal.findings == ()
+
+
+def test_one_that_cannot_be_read_for_want_of_descriptors_stays_and_is_read_later(journal: Journal) -> None:
+    journal.write(entry := an_entry())
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            journal.read_one(entry.attachment.id)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (journal.read(), journal.findings) == ({entry.attachment.id: entry}, ())
 
 
 def _read_again(state: Path) -> Journal:

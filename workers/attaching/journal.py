@@ -8,6 +8,7 @@ whole or not there; a second one that is not whole is no result, and the ADD is 
 synced: what they guard is lost in a power cut in any case, and a sync would cost as much as the plugins.
 """
 
+import errno
 import json
 import logging
 import os
@@ -22,6 +23,8 @@ from workers.report import Finding
 
 FORMAT = 1
 SUFFIX, UNREAD = ".json", ".unread"
+OF_THE_MOMENT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Errors that say nothing of a file: it is read later."""
 log = logging.getLogger("netadmin.attaching")
 
 
@@ -39,7 +42,8 @@ class Journal:
         return tuple(_finding(path, why) for path, why in sorted(self._unread.items()) if path.exists())
 
     def read(self) -> dict[str, Entry]:
-        """Every attachment by id. A file that cannot be read is set aside; ``findings`` tell of it."""
+        """Every attachment by id. A file that cannot be read is set aside; ``findings`` tell of it. Raises
+        OSError while files cannot be read at all."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         files.sweep(self.directory)
         for path in self.directory.glob(f"*{UNREAD}"):
@@ -53,6 +57,7 @@ class Journal:
         return {path.name.partition(".")[0] for path in found}
 
     def read_one(self, key: str) -> Entry | None:
+        """The same of one; None: there is none."""
         path = self._path(key)
         return self._entry(path) if path.exists() else None
 
@@ -86,7 +91,12 @@ class Journal:
             return _parsed(path.read_bytes())
         except FileNotFoundError:  # detached meanwhile
             return None
-        except (OSError, wire.WireError) as error:
+        except OSError as error:
+            if error.errno in OF_THE_MOMENT:
+                raise
+            self._set_aside(path, str(error))
+            return None
+        except wire.WireError as error:
             self._set_aside(path, str(error))
             return None
 
