@@ -116,11 +116,26 @@ def _placeholders() -> str:
     return ", ".join(f"{{{{{name}}}}}" for name in PLACEHOLDERS)
 
 
-class VerbForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A form whose verb judges and saves: the model's own validation would say it in other words."""
+class Refusable(forms.BaseForm):
+    """A form whose verb judges what was given."""
 
     SHOWN_AT: dict[str, str] = {}
     """Keywords that have no field of their own: where their faults are shown."""
+
+    def refuse(self, problem: Problem) -> None:
+        """Put every fault to its field; what has no field goes to the top of the form."""
+        for fault in problem.faults:
+            field = fault.field.rpartition(".")[2]  # which of several it is of, its value says
+            if field in self.fields:
+                typed = isinstance(self.fields[field], forms.CharField | Name | Number | Seconds)
+                value = f"{fault.value}: " if typed and fault.value else ""
+                self.add_error(field, f"{value}{fault.why}. {fault.remedy}")
+            else:
+                self.add_error(self.SHOWN_AT.get(field), str(fault))
+
+
+class VerbForm(Refusable, forms.ModelForm):  # type: ignore[type-arg]
+    """A form whose verb judges and saves: the model's own validation would say it in other words."""
 
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
@@ -139,21 +154,9 @@ class VerbForm(forms.ModelForm):  # type: ignore[type-arg]
         return version
 
     def refuse(self, problem: Problem) -> None:
-        """Put every fault to its field; what has no field goes to the top of the form.
-
-        After a lost race the form is one of the new version: what was typed is kept, and saving
-        it again is on purpose.
-        """
-        for fault in problem.faults:
-            if fault.field in self.fields:
-                named = (
-                    isinstance(self.fields[fault.field], forms.CharField | Name | Number | Seconds)
-                    and fault.value
-                )
-                value = f"{fault.value}: " if named else ""
-                self.add_error(fault.field, f"{value}{fault.why}. {fault.remedy}")
-            else:
-                self.add_error(self.SHOWN_AT.get(fault.field), str(fault))
+        """After a lost race the form is one of the new version: what was typed is kept, and saving it again
+        is on purpose."""
+        super().refuse(problem)
         if isinstance(problem, StaleVersion):
             data = QueryDict(mutable=True)
             data.update(self.data)
@@ -354,8 +357,10 @@ class ServiceForm(VerbForm):
         return Ask(data["service"], data["resource"], data["node"], self.given())
 
 
-class ReserveForm(forms.Form):
+class ReserveForm(Refusable, forms.Form):
     """Addresses to be kept; which can be is for ``networks.reservations`` to say."""
+
+    SHOWN_AT = {"address": "addresses"}
 
     addresses = Words(label="Addresses", help_text="These, with blanks between. Empty: any that are free.")
     count = Number(label="How many", help_text="When none is named.", initial=1)
@@ -399,16 +404,6 @@ class ReserveForm(forms.Form):
             [fault] = problem.faults
             raise ValidationError(f"{fault.value}: {fault.why}. {fault.remedy}") from None
 
-    def refuse(self, problem: Problem) -> None:
-        """Put every fault to its field: which of several wishes it is of, its value says."""
-        for fault in problem.faults:
-            field = fault.field.rpartition(".")[2].replace("address", "addresses")
-            value = f"{fault.value}: " if fault.value else ""
-            known = field in self.fields
-            self.add_error(
-                field if known else None, f"{value}{fault.why}. {fault.remedy}" if known else str(fault)
-            )
-
 
 class ClusterForm(VerbForm):
     name = _line("Name", "Also the zone of the cluster's DNS names.")
@@ -445,7 +440,7 @@ class GoingForm(forms.Form):
     force = forms.BooleanField(required=False)
 
 
-class ExplainForm(forms.Form):
+class ExplainForm(Refusable, forms.Form):
     """The two ends of a packet's way; what they mean is for ``networks.ends`` to say."""
 
     source = _line("From", placeholder="10.11.0.7, n1, root/svc/web")
@@ -455,10 +450,3 @@ class ExplainForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.label_suffix = ""
-
-    def refuse(self, problem: Problem) -> None:
-        """Put every fault to its field."""
-        for fault in problem.faults:
-            field = fault.field if fault.field in self.fields else None
-            value = f"{fault.value}: " if fault.value else ""
-            self.add_error(field, f"{value}{fault.why}. {fault.remedy}")
