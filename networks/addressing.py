@@ -22,7 +22,7 @@ def parse(text: str) -> IPNetwork:
     address, slash, prefix = text.partition("/")
     if not slash:
         raise ValueError("has no prefix length")
-    if not prefix.isdecimal():
+    if not (prefix.isascii() and prefix.isdecimal()):
         raise ValueError("has no prefix length that is a number")
     try:
         cidr = IPNetwork(text)

@@ -58,7 +58,7 @@ def check(network: Network, around: Surroundings) -> list[Fault]:
     faults += [*_network(network), *_device(network, around), *_tables(network), *_mtu(network)]
     faults += [*_texts(network), *_numbers(network), *_template(network, around), *_weave(network, around)]
     faults += _overrides(network, around)
-    if any(fault.field in ("network", "ips_per_node", "mask_per_node") for fault in faults):
+    if any(fault.field in ("network", "subnet", "ips_per_node", "mask_per_node") for fault in faults):
         return faults
     faults += [*_allowed(network, around), *_overlap(network, around)]
     if network.is_segmented and network.network:
@@ -388,9 +388,6 @@ def _subnets(network: Network, around: Surroundings) -> Iterator[Fault]:
         if not segment.subnet or not segment.declared:
             continue
         name = segment.node.name if segment.node else ""
-        if faults := list(cidr_faults("subnet", segment.subnet)):
-            yield from faults
-            continue
         cidrs = segment.cidrs
         if [cidr.version for cidr in cidrs] != [cidr.version for cidr in network.cidrs]:
             yield Fault(
@@ -451,12 +448,12 @@ def _overrides(network: Network, around: Surroundings) -> Iterator[Fault]:
                     f"only a network of type bridge or cni has a range per node ({name})",
                     "Use subnet@NODE",
                 )
-            elif field == "network":
-                yield from cidr_faults(field, value)
             elif field == "subnet" and not network.is_segmented:
                 yield Fault(
                     field, value, f"a network of type {network.type} has no segments ({name})", "Leave it out"
                 )
+            else:
+                yield from cidr_faults(field, value)
 
 
 def syntax_faults(field: str, word: str, node: str) -> Iterator[Fault]:

@@ -254,6 +254,14 @@ def test_it_changes_nothing_when_it_is_so_already(oscar: Client, nodes: list[Nod
     assert Event.objects.count() == events
 
 
+@pytest.mark.parametrize("subnet", ["none", "10.11.0.0/-1", "10.11.0.0/٢٢", "10.11.0.0/33", "10.11.0.1/22"])
+def test_it_refuses_a_subnet_that_is_no_cidr(oscar: Client, nodes: list[Node], subnet: str) -> None:
+    oscar.post(URL, BACKEND1)
+    response = oscar.patch(one(), {"per_node": {"n1": {"subnet": subnet}}})
+    assert response.status_code == 400
+    assert [(fault["field"], fault["value"]) for fault in response.json()["errors"]] == [("subnet", subnet)]
+
+
 def test_it_refuses_another_name(oscar: Client) -> None:
     oscar.post(URL, BACKEND1)
     response = oscar.patch(one(), {"name": "backend2"})

@@ -19,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
+from lab.waiting import until
 from workers import holdings, question, report
 from workers.holdings import Attachment, Holdings, Reservation, Standing, Statement
 from workers.question import Answer as QuestionAnswer
@@ -83,6 +84,15 @@ class ControlPlane:
         if newest is None or newest.version < self.holdings.version:
             return None
         return next((one for one in newest.attachments if one.id == attachment.id), None)
+
+    def becomes(self, attachment: Attachment, state: str, within: float = 10) -> Standing:
+        """Wait until the node says that it is."""
+
+        def there() -> Standing | None:
+            standing = self.standing(attachment)
+            return standing if standing and standing.state == state else None
+
+        return until(there, what=f"{attachment.service} is {state}", within=within)  # type: ignore[return-value]
 
     def told(self) -> bool:
         """Whether the node has said that it carries out a document; before, it may say that it has none."""

@@ -31,11 +31,7 @@ class Service:
         self.agent.hold()
 
     def becomes(self, one: Attachment, state: str, within: float = 10) -> Standing:
-        def there() -> Standing | None:
-            standing = self.plane.standing(one)
-            return standing if standing and standing.state == state else None
-
-        return until(there, what=f"{one.service} is {state}", within=within)  # type: ignore[return-value]
+        return self.plane.becomes(one, state, within)
 
     def gone(self, one: Attachment, within: float = 10) -> None:
         def is_gone() -> bool:
@@ -139,8 +135,7 @@ def test_attachments_are_kept_and_restored_while_the_control_plane_is_away(
         one = attachment(netns=netns)
         plane.want(one)
         worker = start()
-        until(lambda: plane.standing(one), what="attached", within=10)
-        until(lambda: addresses(inside), what="attached", within=10)
+        plane.becomes(one, "attached")  # killed before, it would not know which address it had
         until(lambda: (node.state / "holdings.json").exists(), what="holdings on disk", within=5)
         plane.away()
         worker.kill()
