@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
@@ -29,11 +30,13 @@ from tests.kernel.attaching import (
     veths,
 )
 from tests.kernel.node import Node, a_node
+from workers.attaching.jobs import SIDE_BY_SIDE
 from workers.attaching.journal import Journal
 from workers.attaching.keeper import Keeper
 from workers.holdings import Attachment, Holdings
 
 NETWORK = document(bridge(), look_interval=1.0)
+TWO_NETWORKS = document(bridge(), bridge("local2", cidr="10.10.20.0/24"))
 MAPPED = exposed((80, 8001, "tcp"), (53, 5353, "udp"))
 
 
@@ -470,6 +473,60 @@ def test_one_whose_journal_cannot_be_read_for_a_moment_is_tried_again(
             until(lambda: _why(keeper, moved).endswith("Input/output error"), what="it says why", within=5)
         becomes(keeper, moved, "attached")
     assert addresses(inside, "eth13") == ["10.10.10.2/24"]
+
+
+HANGS = """#!/bin/sh
+given=$(cat)
+case $given in *local2*) while [ -e "$0.hangs" ]; do sleep 0.05; done ;; esac
+printf %s "$given" | /usr/lib/cni/bridge
+"""
+
+
+@pytest.fixture
+def hanging(tmp_path: Path) -> Iterator[tuple[Node, Path]]:
+    """A node with networks ``local1`` and ``local2``; plugins of the second hang while the file is there."""
+    shutil.copytree("/usr/lib/cni", plugins := tmp_path / "plugins")
+    (plugins / "bridge").unlink()
+    (plugins / "bridge").write_text(HANGS)
+    (plugins / "bridge").chmod(0o755)
+    (hangs := plugins / "bridge.hangs").touch()
+    with a_node(tmp_path / "node", cni_plugins=str(plugins)) as node:
+        node.converge(attaching.with_directories(node, TWO_NETWORKS))
+        yield node, hangs
+
+
+def test_plugins_that_hang_keep_no_other_network_waiting(
+    hanging: tuple[Node, Path], inside: Namespace
+) -> None:
+    node, hangs = hanging
+    hung = [attachment(number=number, network="local2") for number in range(2, 2 + 2 * SIDE_BY_SIDE)]
+    held(node, *hung)
+    with a_keeper(node, TWO_NETWORKS) as keeper:
+        until(lambda: len(_at_work()) == SIDE_BY_SIDE, what="plugins hang", within=5)
+        keeper.hold(Holdings("n1", 2, (*hung, one := attachment(inside.path))))
+        becomes(keeper, one, "attached")
+        keeper.hold(Holdings("n1", 3, tuple(hung)))
+        until(lambda: addresses(inside) == [], what="it is detached", within=10)
+        assert not leases(node, "local2")
+        assert len(_at_work()) <= 2 * SIDE_BY_SIDE
+        hangs.unlink()
+        for other in hung:
+            becomes(keeper, other, "attached")
+    assert not _at_work()
+
+
+def test_the_worker_ends_beside_a_plugin_that_hangs(hanging: tuple[Node, Path]) -> None:
+    node, hangs = hanging
+    held(node, attachment(number=2, network="local2"))
+    with a_keeper(node, TWO_NETWORKS):
+        until(_at_work, what="a plugin hangs", within=5)
+    assert _at_work()
+    hangs.unlink()
+    until(lambda: not _at_work(), what="it ends by itself", within=5)
+
+
+def _at_work() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("attach-")]
 
 
 def _why(keeper: Keeper, one: Attachment) -> str:

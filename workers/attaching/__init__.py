@@ -1,6 +1,6 @@
 """Interfaces with addresses for services: made by the CNI plugins, looked after, taken away.
 
-    Holdings -> keeper: one job at a time for each attachment, a few side by side
+    Holdings -> keeper: which attachment is worked on (held), a few side by side (jobs)
                   |
                   +-> places, runtimes    the container's network namespace, held open
                   +-> journal             all that ADD is given, on disk before it starts

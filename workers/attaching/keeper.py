@@ -1,15 +1,14 @@
 """The thread that decides which attachment is worked on, and when.
 
     holdings --+
-    a job's end --+--> due: one job for each attachment, WORKERS side by side --> statement
+    a job's end --+--> due: one job for each attachment, a few side by side --> statement
     its device changed, a namespace came, the timer --+
 
-    waiting    looked for again soon, and at once when a namespace gets a name
-    failed     tried again later and later, and at once when a host port came free
     reserved   in the lease store before anything is attached, and again whenever a lease comes or goes
-    attached   looked at every look interval, and at once when the kernel says that its device changed;
-               the plugins' CHECK as often as its share of the processor allows
-    releasing  not wanted any more: until DEL went through
+    waiting    looked for at once when a namespace gets a name
+    failed     tried again at once when a host port came free
+    attached   looked at when the kernel says that its device changed; the plugins' CHECK as often as its
+               share of the processor allows
 
 A job works on the newest holdings; what comes meanwhile is a reason for the next.
 """
@@ -17,18 +16,19 @@ A job works on the newest holdings; what comes meanwhile is a reason for the nex
 import logging
 import math
 import queue
-import random
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from workers.attaching import chain, sight
 from workers.attaching.attacher import Attacher, Outcome
 from workers.attaching.entry import Entry
+from workers.attaching.held import FIRST_RETRY, Held
 from workers.attaching.hostports import HostPorts, PortTaken
+from workers.attaching.jobs import Jobs
 from workers.attaching.journal import Journal
 from workers.attaching.post import Post
 from workers.cni.reserving import Held as Reserved
@@ -40,9 +40,7 @@ from workers.holdings import (
     ATTACHED,
     BROKEN,
     FAILED,
-    RELEASING,
     WAITING,
-    Attachment,
     Declined,
     Holdings,
     Reservation,
@@ -55,12 +53,6 @@ from workers.kernel.nft import NftError
 from workers.report import Finding
 from workers.watch import LINK_GROUPS, Watch
 
-WORKERS = 4
-"""Jobs side by side. Plugins of one network wait for each other's lock on the store; detachments overlap."""
-FIRST_POLL, LONGEST_POLL = 0.2, 3.0
-"""Seconds between two looks for a container that is not up yet: the pause grows by half each time."""
-FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0
-"""Seconds until what failed is tried again; doubled each time."""
 CHECK_PAUSE = 1.5
 """Seconds of a node for each CHECK, some 15 ms of processes: 1% of a processor."""
 KEEP_PAUSE = 0.1
@@ -68,25 +60,6 @@ KEEP_PAUSE = 0.1
 DOCKER = Path("/run/docker/netns")
 """Where docker puts a file for the namespace of each container."""
 log = logging.getLogger("netadmin.attaching")
-
-
-@dataclass(slots=True)
-class Held:
-    """What is known of one attachment."""
-
-    entry: Entry | None = None
-    standing: Standing | None = None
-    wanted: Attachment | None = None
-    """What it was worked on for last; None: to be released."""
-    judged: Attachment | None = None
-    """What ``standing`` tells of; None: of what was taken back."""
-    busy: bool = False
-    due: float = 0.0
-    """When it is worked on next, as time.monotonic() counts."""
-    tries: int = 0
-    """In a row that did not attach it."""
-    checked: float = 0.0
-    """When the plugins were asked last."""
 
 
 class Keeper(threading.Thread):
@@ -108,6 +81,9 @@ class Keeper(threading.Thread):
         self._moved: list[tuple[Entry | None, Entry | None]] = []
         """Entries before and after a job, whose connections are still to follow."""
         self._behind = ThreadPoolExecutor(1, thread_name_prefix="connections")
+        self._jobs = Jobs()
+        self._room_at = math.inf
+        """When what is due and found no room may find some, as time.monotonic() counts."""
         self._reserving = Reserving(settings.cni_store)
         self._reserved: Reserved | None = None
         """What became of reservations; None: they have to be looked at."""
@@ -167,23 +143,24 @@ class Keeper(threading.Thread):
         with (
             self._watch,
             HostPorts(self._settings.nft_table) as ports,
-            ThreadPoolExecutor(WORKERS, thread_name_prefix="attach") as pool,
             self._behind,
         ):
             attacher = Attacher(self._settings, self._journal, ports, self._in_force)
             while not self._stopping:
                 try:
-                    self._turn(attacher, ports, pool)
+                    self._turn(attacher, ports)
                 except Exception:
                     log.exception("failed; attachments stay as they are until the next turn")
                     time.sleep(FIRST_RETRY)
+            self._jobs.stop()
 
     def _restore(self, attacher: Attacher, ports: HostPorts) -> None:
         """What an earlier process left: its attachments keep their host ports, and are looked at first."""
         entries = self._journal.read()
         chain.end_orphans({key for key, entry in entries.items() if not entry.detached})
         for key, entry in entries.items():
-            self._held[key] = Held(entry, attacher.as_left(entry), entry.attachment, judged=entry.attachment)
+            held = Held(key, entry, attacher.as_left(entry), entry.attachment, judged=entry.attachment)
+            self._held[key] = held
             try:
                 ports.restore(entry)
             except (PortTaken, ValueError) as error:
@@ -191,7 +168,7 @@ class Keeper(threading.Thread):
             self._moved.append((None, entry))  # it was killed before connections followed, perhaps
         self._keep(ports)
 
-    def _turn(self, attacher: Attacher, ports: HostPorts, pool: ThreadPoolExecutor) -> None:
+    def _turn(self, attacher: Attacher, ports: HostPorts) -> None:
         """Work on what is due, say what is new, wait for the next."""
         if not self._restored:
             self._restore(attacher, ports)
@@ -203,11 +180,12 @@ class Keeper(threading.Thread):
             return
         holdings = self._holdings
         declined = self._reserve(holdings)
-        self._start_jobs(holdings, attacher, pool)
+        now = time.monotonic()
+        self._start_jobs(holdings, attacher, now)
         self._say(holdings, declined)
         self._let_connections_follow(attacher)
-        due = [held.due for held in self._held.values() if not held.busy]
-        pause = min([*due, self._reserve_again, self._keep_at])
+        due = [held.due for held in self._held.values() if not held.busy and held.due > now]
+        pause = min([*due, self._room_at, self._reserve_again, self._keep_at])
         reasons = self._watch.wait(min(max(pause - time.monotonic(), 0), LOOK_INTERVAL))
         if not reasons or "leases" in reasons:
             self._reserved = None
@@ -225,25 +203,30 @@ class Keeper(threading.Thread):
             self._reserve_again = time.monotonic() + FIRST_RETRY if self._reserved.troubles else math.inf
         return self._reserved.declined
 
-    def _start_jobs(self, holdings: Holdings, attacher: Attacher, pool: ThreadPoolExecutor) -> None:
-        """One job for each attachment that is due and has none."""
+    def _start_jobs(self, holdings: Holdings, attacher: Attacher, now: float) -> None:
+        """One job for each attachment that is due and has none, as far as there is room."""
         wanted = {one.id: one for one in holdings.attachments}
         for key in wanted.keys() - self._held.keys():
-            self._held[key] = Held()
-        for key, held in list(self._held.items()):
-            if held.busy or (held.wanted == wanted.get(key) and held.due > time.monotonic()):
-                continue
-            if held.wanted != wanted.get(key):
-                held.wanted, held.tries = wanted.get(key), 0
-                held.judged = held.judged if held.wanted else None
-            held.busy = True
-            pool.submit(self._work, attacher, key, held)
+            self._held[key] = Held(key)
+        idle = [held for held in self._held.values() if not held.busy]
+        for held in idle:
+            if held.wanted != wanted.get(held.key):
+                held.want(wanted.get(held.key))
+        self._room_at = math.inf
+        for held in sorted(idle, key=lambda one: one.due):
+            if held.due > now:
+                break
+            if self._jobs.has_room(held.network, now):
+                held.busy = True
+                self._jobs.start(held.key, held.network, self._work, attacher, held)
+            else:
+                self._room_at = self._jobs.next_room(now)
 
-    def _work(self, attacher: Attacher, key: str, held: Held) -> None:
+    def _work(self, attacher: Attacher, held: Held) -> None:
         """A job; what goes wrong is an outcome too."""
-        before = held.entry
+        key, before = held.key, held.entry
         try:
-            outcome = self._outcome(attacher, key, held)
+            outcome = self._outcome(attacher, held)
         except (OSError, NftError) as error:
             log.exception("attachment %s", key)
             outcome = self._failed(key, before, str(error))
@@ -253,9 +236,9 @@ class Keeper(threading.Thread):
         self._done.put((key, before, outcome))
         self._watch.wake("done")
 
-    def _outcome(self, attacher: Attacher, key: str, held: Held) -> Outcome:
+    def _outcome(self, attacher: Attacher, held: Held) -> Outcome:
         if held.wanted is None:
-            return attacher.release(key, held.entry, self._is_needed(held))
+            return attacher.release(held.key, held.entry, self._is_needed(held))
         if held.standing and held.standing.state == BROKEN and held.entry:
             return attacher.renew(held.wanted, held.entry)
         return attacher.settle(held.wanted, held.entry, self._check_is_due(held))
@@ -287,32 +270,17 @@ class Keeper(threading.Thread):
         while not self._done.empty():
             key, before, outcome = self._done.get()
             self._moved.append((before, outcome.entry))
+            self._jobs.ended(key)
             held = self._held[key]
             held.busy, held.entry = False, outcome.entry
             if outcome.standing is None:
                 del self._held[key]
                 self._hurry(FAILED)  # it may have had what another one wants
             else:
-                held.judged = held.wanted
-                self._plan_next(held, outcome.standing)
+                held.stands(outcome.standing, self._interval())
         self._devices = {
             name: key for key, held in self._held.items() if held.entry for name in held.entry.ends
         }
-
-    def _plan_next(self, held: Held, standing: Standing) -> None:
-        """When it is worked on again."""
-        held.standing = standing
-        if standing.state == ATTACHED:
-            held.tries = 0
-            pause = self._interval() * random.uniform(0.9, 1.0)
-        elif standing.state == WAITING:
-            pause = min(FIRST_POLL * 1.5**held.tries, LONGEST_POLL)
-        else:
-            pause = min(FIRST_RETRY * 2.0**held.tries, LONGEST_RETRY)
-        if standing.state == BROKEN and held.tries == 0:
-            pause = 0.0
-        held.tries = min(held.tries + 1, 20) if standing.state != ATTACHED else 0
-        held.due = time.monotonic() + pause
 
     def _take_reasons(self, reasons: set[str], ports: HostPorts) -> None:
         if "firewall" in reasons:
@@ -356,9 +324,7 @@ class Keeper(threading.Thread):
         """The statement, when it is another one than the last."""
         wanted = {one.id: one for one in holdings.attachments}
         standings = tuple(
-            standing
-            for key, held in sorted(self._held.items())
-            if (standing := _known(key, held, wanted.get(key)))
+            standing for key, held in sorted(self._held.items()) if (standing := held.said(wanted.get(key)))
         )
         said = Statement(self._settings.node, holdings.version, time.time_ns(), standings, declined)
         same = self._said and replace(said, sequence=self._said.sequence) == self._said
@@ -375,21 +341,3 @@ class Keeper(threading.Thread):
     def _interval(self) -> float:
         document = self._in_force()
         return max(document.look_interval, 1.0) if document else LOOK_INTERVAL
-
-
-def _known(key: str, held: Held, wanted: Attachment | None) -> Standing | None:
-    """How it is with what is wanted now; None: nothing is known yet. One that is to be detached first, as
-    it was asked for otherwise, is not passed off as what is wanted now; ports change where it is, and until
-    they have it is as it was."""
-    if wanted is None:
-        return _releasing(key, held)
-    if held.standing is None or held.judged == wanted:
-        return held.standing
-    changes_where_it_is = held.judged and replace(held.judged, expose=wanted.expose) == wanted
-    return replace(held.standing, pending=True) if changes_where_it_is else _releasing(key, held)
-
-
-def _releasing(key: str, held: Held) -> Standing:
-    """Of one that was taken back; with what keeps it, when DEL failed."""
-    known = held.standing or Standing(key, RELEASING)
-    return known if known.state == RELEASING else replace(known, state=RELEASING, why="", remedy="")
