@@ -43,7 +43,7 @@ def take_in(node: Node, said: wire.Statement) -> bool:
     row = Node.objects.select_for_update(no_key=True).filter(pk=node.pk).first()
     if row is None:
         raise reports.gone(node.name)
-    if said.sequence <= row.stated:
+    if not reports.is_newer(said.sequence, row.stated):
         return False
     if said.version > row.holdings:
         # An older copy of the database was put back: the node is to look again.

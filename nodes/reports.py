@@ -1,5 +1,6 @@
 """What a node said: stored as its newest report, and an event for what is worth remembering."""
 
+import time
 from dataclasses import asdict
 
 from django.db import transaction
@@ -11,6 +12,8 @@ from nodes.models import Node, Report
 from workers import report as wire
 
 SMALLEST_MTU, LARGEST_MTU = 576, 65535
+AHEAD = 60 * 10**9
+"""Nanoseconds that the clock of a node may be ahead of ours."""
 
 
 @transaction.atomic
@@ -24,7 +27,7 @@ def accept(node: Node, said: wire.Report) -> bool:
         raise gone(node.name)
     now = timezone.now()
     held = Report.objects.filter(node=node).first()
-    if held is not None and held.sequence >= said.sequence:
+    if held is not None and not is_newer(said.sequence, held.sequence):
         return False
     row = Report(
         node=node,
@@ -53,6 +56,12 @@ def accept(node: Node, said: wire.Report) -> bool:
     _remember(node, said, held)
     _remember_probes(node, row, held)
     return True
+
+
+def is_newer(said: int, newest: int) -> bool:
+    """Whether a number that a node counts by its clock is behind the newest one of it. One that is far ahead
+    of our own clock is no measure: the node's clock was wrong, and nothing would be newer once it is right."""
+    return said > newest or newest > time.time_ns() + AHEAD
 
 
 def underlay(said: wire.Report) -> dict[str, int]:

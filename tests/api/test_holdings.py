@@ -1,5 +1,6 @@
 """/api/v1/nodes/NAME/holdings/: what a node must hold for services, and what it says of it."""
 
+import time
 from itertools import count
 from typing import Any
 
@@ -190,6 +191,16 @@ def test_one_that_comes_late_or_twice_changes_nothing(n1: Client, network: Netwo
     for sequence in (1000, 2000, 1500):
         assert state(n1, sequence=sequence).status_code == 204
         assert addresses(row) == ["10.11.0.3"]
+
+
+def test_a_node_whose_clock_is_put_right_is_heard(n1: Client, network: Network) -> None:
+    row = wanted(network)
+    now = time.time_ns()
+    state(n1, standing(row, "10.11.0.2"), sequence=now + 3600 * 10**9)
+    state(n1, standing(row, "10.11.0.3"), sequence=now)
+    assert addresses(row) == ["10.11.0.3"]
+    state(n1, standing(row, "10.11.0.4"), sequence=now - 1)
+    assert addresses(row) == ["10.11.0.3"]
 
 
 def test_what_was_asked_for_since_is_not_taken_for_gone(n1: Client, network: Network) -> None:

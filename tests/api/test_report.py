@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import time
 from typing import Any
 
 import pytest
@@ -92,6 +93,13 @@ def test_one_that_comes_late_is_ignored(n1: Client) -> None:
         assert send(n1, said).status_code == 204
         assert Report.objects.get(node__name="n1").outcome == "unchanged"
         assert not Allocation.objects.exists()
+
+
+def test_a_node_whose_clock_is_put_right_is_heard(n1: Client, vera: Client) -> None:
+    now = time.time_ns()
+    for sequence, milliseconds in ((now + 3600 * 10**9, 1.0), (now, 2.0), (now - 1, 3.0)):
+        send(n1, factories.a_report(sequence=sequence, milliseconds=milliseconds))
+    assert vera.get(URL).json()["milliseconds"] == 2.0
 
 
 @pytest.mark.parametrize(
