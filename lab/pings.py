@@ -3,10 +3,12 @@
 import re
 import signal
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from typing import Any
 
 from lab.namespaces import Namespace
+from lab.waiting import until
 
 _OPTIONS: dict[str, Any] = {
     "stdout": subprocess.PIPE,
@@ -14,6 +16,8 @@ _OPTIONS: dict[str, Any] = {
     "text": True,
     "start_new_session": True,
 }
+LONGEST_GAP = 5.0
+"""Seconds without an answer from which traffic is cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +48,31 @@ class Pinging:
     """Packets every 10 ms in the background until ``stop``: the traffic a change must not disturb."""
 
     def __init__(self, source: Namespace, address: str) -> None:
-        self._process = source.popen(["ping", "-n", "-i", "0.01", address], **_OPTIONS)
+        # Closed by stop. A pipe that nobody reads would hold ping up one day.
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        options = {**_OPTIONS, "stdout": self._said}
+        self._process = source.popen(["ping", "-n", "-i", "0.01", address], **options)
 
     def stop(self) -> Pings:
-        """The answer to the last packet may be under way: that one does not count as lost."""
-        self._process.send_signal(signal.SIGINT)
-        said = self._process.communicate()[0]
-        pings = _read(said)
-        under_way = f"icmp_seq={pings.sent} " not in said
-        return Pings(pings.sent - under_way, pings.received, pings.rtt)
+        """As soon as another packet came back; raises TooLate when none does. What was sent behind that one
+        may be under way, or wait for a ping that got no processor: ping does not look for it any more."""
+        before = self._newest()
+        try:
+            until(lambda: self._newest() > before, what="a packet comes back", within=LONGEST_GAP)
+        finally:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait()
+        with self._said:
+            pings = _read(self._read_all())
+            return Pings(self._newest(), pings.received, pings.rtt)
+
+    def _newest(self) -> int:
+        """Number of the newest packet that came back, from 1 on."""
+        return max(map(int, re.findall(r"bytes from .* icmp_seq=(\d+) ", self._read_all())), default=0)
+
+    def _read_all(self) -> str:
+        self._said.seek(0)
+        return self._said.read()
 
 
 def _read(said: str) -> Pings:

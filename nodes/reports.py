@@ -59,8 +59,8 @@ def accept(node: Node, said: wire.Report) -> bool:
 
 
 def is_newer(said: int, newest: int) -> bool:
-    """Whether a number that a node counts by its clock is behind the newest one of it. One that is far ahead
-    of our own clock is no measure: the node's clock was wrong, and nothing would be newer once it is right."""
+    """Whether a number that a node counts by its clock is behind its newest one. One that is far ahead of our
+    own clock is no measure: the node's clock was wrong, and nothing would be newer once it is right."""
     return said > newest or newest > time.time_ns() + AHEAD
 
 
