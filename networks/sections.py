@@ -100,7 +100,11 @@ class _Scope:
     @property
     def sections(self) -> Iterable[str]:
         """All but what is read for others: the defaults, and containers that ip resources name."""
-        return (name for name in self._sections if name != "DEFAULT" and not name.startswith("container#"))
+        return (name for name in self._sections if name != "DEFAULT" and name not in self.containers)
+
+    @property
+    def containers(self) -> list[str]:
+        return [name for name in self._sections if name.startswith("container#")]
 
     def has(self, section: str) -> bool:
         return section in self._sections
@@ -197,20 +201,21 @@ def _value(keyword: str, text: str) -> Any:
 
 
 def _container(scope: _Scope, section: str) -> tuple[str, str]:
-    """How the namespace of a container is named, and its host name."""
+    """How the namespace of a container is named, and its host name. A text without containers names one as
+    the node knows it; in a text that has some, another one is misspelt."""
     if not scope.has(section):
-        remedy = f"Add [{section}] with type and name, or name the container itself, like docker:web"
-        raise Problem(Fault("netns", section, "is no resource of this service", remedy))
+        if scope.containers:
+            there = " and ".join(f"[{one}]" for one in scope.containers)
+            remedy = f"There is {there}; correct it, or name the container itself, like docker:web"
+            raise Problem(Fault("netns", section, "is no resource of this service", remedy))
+        return section, ""
     given = scope.keywords(section)
     kind, name = given.get("type", ""), given.get("name", "")
     if kind not in RUNTIMES:
         why = f"is of type {kind or 'none'}, whose namespace cannot be found"
         raise Problem(Fault("netns", section, why, f"Known are {', '.join(RUNTIMES)}"))
-    if not name:
-        remedy = f"Add name = CONTAINER to [{section}]"
-        raise Problem(Fault("netns", section, "has no name, by which its container is found", remedy))
     separator = "#" if RUNTIMES[kind] == "container" else ":"
-    return f"{RUNTIMES[kind]}{separator}{name}", given.get("hostname", "")
+    return f"{RUNTIMES[kind]}{separator}{name}" if name else section, given.get("hostname", "")
 
 
 def _near(keyword: str) -> str:

@@ -48,6 +48,15 @@ def test_the_documented_one_is_taken_as_it_stands() -> None:
     )
 
 
+@pytest.mark.parametrize("container", ["", "[container#0]\ntype = docker\n"])
+def test_a_container_without_a_name_is_named_as_the_node_knows_it(container: str) -> None:
+    """The snippet of the documentation, word for word: its container is in another file, or has no name."""
+    snippet = "[ip#0]\ntype = cni\nnetwork = weave1\nnetns = container#0\nexpose = 80/tcp\n"
+    assert values(snippet + container) == {
+        "network": "weave1", "netns": "container#0", "expose": ["80/tcp"], "hostname": "",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("line", "column", "value"),
     [
@@ -103,12 +112,8 @@ def test_what_is_not_ours_is_passed_over_and_said_so() -> None:
             "ip#0.netwrk=x: is no keyword of an ip resource of type cni. Did you mean network",
         ),
         (
-            "[ip#0]\ntype = cni\nnetns = container#0",
-            "ip#0.netns=container#0: is no resource of this service. Add [container#0]",
-        ),
-        (
-            "[ip#0]\ntype = cni\nnetns = container#0\n[container#0]\ntype = docker",
-            "has no name, by which its container is found. Add name = CONTAINER",
+            "[ip#0]\ntype = cni\nnetns = container#0\n[container#1]\ntype = docker",
+            "ip#0.netns=container#0: is no resource of this service. There is [container#1]",
         ),
         (
             "[ip#0]\ntype = cni\nnetns = container#0\n[container#0]\ntype = zone\nname = z",
