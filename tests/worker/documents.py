@@ -49,6 +49,7 @@ def body(
     confirm: float = 0,
     probe_interval: float = 0,
     attempt: int = 0,
+    lease_grace: float = 300,
 ) -> bytes:
     """The bytes of a document with these networks."""
     lists = {}
@@ -62,6 +63,7 @@ def body(
         "look_interval": look_interval,
         "confirm": confirm,
         "probe_interval": probe_interval,
+        "lease_grace": lease_grace,
         "attempt": attempt,
         "cni": {"plugins": plugins, "config": config},
         "ranges": [cidr for network in networks for cidr in network["ranges"]],
