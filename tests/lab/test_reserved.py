@@ -65,3 +65,23 @@ def test_a_container_of_others_is_an_allocation_within_two_seconds(
         what="it is gone",
         within=2,
     )
+
+
+def test_a_lease_that_a_killed_container_left_is_named_and_freed_on_request(
+    cluster: Cluster, declare: Declare
+) -> None:
+    declare("backend1", type="routed_bridge", network="10.11.0.0/16", ips_per_node=256)
+    container = cluster.container("n2", "backend1")
+    cluster.containers.remove(container)
+    container.namespace.close()  # killed: nobody calls DEL
+    check = ("net", "ip", "check", "--node", "n2")
+
+    def named() -> bool:
+        return f"{container.address} " in cluster.control.manage(*check)
+
+    until(named, what="it is named", within=30)  # not while it may still be starting
+    assert "would be freed" in cluster.control.manage(*check)
+    assert container.address in _leases(cluster.nodes["n2"].store / "backend1")
+    shown = cluster.control.manage(*check, "--release")
+    assert any(container.address in line and line.endswith("  freed") for line in shown.splitlines())
+    assert container.address not in _leases(cluster.nodes["n2"].store / "backend1")
