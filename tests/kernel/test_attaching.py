@@ -400,6 +400,15 @@ def test_the_plugins_own_check_is_heard(built: Node, inside: Namespace) -> None:
         assert "default" in inside.run(["ip", "route"])
 
 
+def test_the_plugins_are_asked_from_time_to_time(built: Node, inside: Namespace) -> None:
+    """Of a route in a container nobody tells."""
+    held(built, one := attachment(inside.path))
+    with a_keeper(built, NETWORK) as keeper:
+        becomes(keeper, one, "attached")
+        inside.run(["ip", "route", "del", "default"])
+        until(lambda: "default" in inside.run(["ip", "route"]), what="the route is back", within=10)
+
+
 def test_a_worker_that_starts_again_finds_what_is_whole_whole(built: Node, inside: Namespace) -> None:
     """A plugin is told the namespace by another name then, since it is that of a descriptor."""
     with an_attacher(built, NETWORK) as attacher:

@@ -17,6 +17,7 @@ from tests import hostlocal
 from tests.documents import document, routed
 from tests.kernel.node import Node, a_node
 from workers.asked import Ground
+from workers.cni import store
 from workers.cni.reserving import Reserving
 from workers.cni.store import Store
 from workers.document import Document
@@ -242,6 +243,19 @@ def test_an_address_that_somebody_took_meanwhile_stays(runtime: Runtime) -> None
     Path(entry.path).write_text("next\r\neth0")
     assert Found(runtime).free([entry]) == []
     assert held(runtime) == ["next"]
+
+
+def test_nothing_is_freed_while_somebody_holds_the_lock_of_the_store(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "PATIENCE", 0.05)
+    hostlocal.add(runtime.store, "dead", "10.11.0.0/22", NAME)
+    [entry] = Store(runtime.store).entries()
+    with store.locked(Path(entry.path).parent):
+        assert Found(runtime).free([entry]) == []
+    assert held(runtime) == ["dead"]
+    assert Found(runtime).free([entry]) == [entry]
+    assert held(runtime) == []
 
 
 def test_one_that_came_back_to_life_before_the_lock_stays(runtime: Runtime) -> None:

@@ -280,13 +280,16 @@ def test_without_host_ports_there_is_no_table(node: Node, client: Namespace) -> 
         assert node.nft("list tables") == before
 
 
-def test_clients_follow_a_container_that_moves(node: Node, client: Namespace, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("address", "source"), [("10.0.0.1", "10.0.0.9"), ("fd00:aa::1", "fd00:aa::9")])
+def test_clients_follow_a_container_that_moves(
+    node: Node, client: Namespace, tmp_path: Path, address: str, source: str
+) -> None:
     """One UDP client sends from one port all the time; a TCP client connects again and again."""
     path = tmp_path / "container"
     with a_server("c1") as first, a_server("c2") as second:
         symlink(path, first)
         held(node, one := web(str(path)), web("", 2, expose=()))
-        with a_keeper(node, BOTH) as keeper, client.entered(), _udp_client() as talking:
+        with a_keeper(node, BOTH) as keeper, client.entered(), _udp_client(address) as talking:
             becomes(keeper, one, "attached")
             until(lambda: _said(talking).startswith("c1"), what="the first one answers", within=5)
             path.unlink()
@@ -296,7 +299,7 @@ def test_clients_follow_a_container_that_moves(node: Node, client: Namespace, tm
             symlink(path, second)
             becomes(keeper, one, "attached")
             until(lambda: _said(talking).startswith("c2"), what="the second one answers", within=1)
-            assert ask(client, "10.0.0.1") == "c2 10.0.0.9"
+            assert ask(client, address) == f"c2 {source}"
 
 
 def test_clients_follow_although_the_worker_was_killed_before_they_did(
@@ -305,6 +308,7 @@ def test_clients_follow_although_the_worker_was_killed_before_they_did(
     path = tmp_path / "container"
     with client.entered():
         talking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        talking.connect(("10.0.0.1", 5353))
     with talking, a_server("c1") as first, a_server("c2") as second:
         talking.settimeout(0.1)
         symlink(path, first)
@@ -326,23 +330,25 @@ def test_only_connections_to_the_node_are_forgotten(node: Node, client: Namespac
     node.nft("add table inet watch")
     node.nft("add chain inet watch out { type filter hook output priority 0 ; }")
     node.nft("add rule inet watch out ct state new accept")
-    with node.namespace.entered(), _udp_client() as talking:
-        talking.sendto(b"?", ("10.0.0.9", 5353))
+    with node.namespace.entered(), _udp_client("10.0.0.9") as talking:
+        talking.send(b"?")
         assert conntrack.forget(INET, "udp", 5353, ("", 0), {"10.0.0.1"}) == 0
         assert conntrack.forget(INET, "udp", 5353, ("", 0), {"10.0.0.9"}) == 1
         assert conntrack.forget(INET, "udp", 5353, ("", 0), {"10.0.0.9"}) == 0
 
 
 @contextmanager
-def _udp_client() -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as talking:
+def _udp_client(address: str) -> Iterator[socket.socket]:
+    """It sends to the host port at this address, always from the same port."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as talking:
         talking.settimeout(0.1)
+        talking.connect((address, 5353))
         yield talking
 
 
 def _said(talking: socket.socket) -> str:
     try:
-        talking.sendto(b"?", ("10.0.0.1", 5353))
+        talking.send(b"?")
         return talking.recv(100).decode()
     except OSError:
         return ""
