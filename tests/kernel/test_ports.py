@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -302,17 +302,16 @@ def test_clients_follow_a_container_that_moves(
             assert ask(client, address) == f"c2 {source}"
 
 
+@pytest.mark.parametrize(("address", "other"), [("10.0.0.1", "10.11.0.9"), ("fd00:aa::1", "fd10::9")])
 def test_clients_follow_although_the_worker_was_killed_before_they_did(
-    node: Node, client: Namespace, tmp_path: Path
+    node: Node, client: Namespace, tmp_path: Path, address: str, other: str
 ) -> None:
     path = tmp_path / "container"
-    with client.entered():
-        talking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        talking.connect(("10.0.0.1", 5353))
-    with talking, a_server("c1") as first, a_server("c2") as second:
-        talking.settimeout(0.1)
+    with ExitStack() as outside, a_server("c1") as first, a_server("c2") as second:
+        with client.entered():
+            talking = outside.enter_context(_udp_client(address))
         symlink(path, first)
-        moved = replace(one := web(str(path)), addresses=("10.11.0.9",))
+        moved = replace(one := web(str(path)), addresses=(other,))
         held(node, moved)
         with an_attacher(node, BOTH) as attacher:
             entry = attacher.settle(one, None, False).entry

@@ -203,9 +203,9 @@ def test_eight_clients_attach_and_detach_and_nothing_is_shared_or_left(
                 [address] = row["addresses"]
                 assert address not in held, f"{address} is held by {held[address]} and {client}"
                 held[address] = client
+            assert f"tcp . {18080 + client} : {address} . 80" in mapped(cluster.nodes[node])
             with lock:
                 del held[address]
-            assert f"tcp . {18080 + client} : {address} . 80" in mapped(cluster.nodes[node])
             released(cluster.api, row)
 
     with ThreadPoolExecutor(CLIENTS) as pool:
