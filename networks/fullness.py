@@ -1,6 +1,6 @@
 """How full the segments are: leases of each node's store against the addresses it can hand out.
 
-A node whose segment is full starts no container on that network, however empty the network
+Services of ours, reservations and containers of others have leases in one store. A node whose segment is full starts no container on that network, however empty the network
 as a whole is.
 """
 
@@ -11,7 +11,7 @@ from django.db.models import Count, F, Q, QuerySet
 from netaddr import IPAddress, IPNetwork
 
 from networks import addressing
-from networks.models import Address, Learnt, Network, Segment
+from networks.models import Address, Network, Segment
 from nodes.models import Node
 
 NEARLY = 0.9
@@ -53,7 +53,7 @@ class Fullness:
 
 def counted(held: QuerySet[Address] | None = None) -> Counts:
     """Leases among these addresses (or all). One query."""
-    found = (Address.objects.all() if held is None else held).filter(allocation__learnt=Learnt.STORE)
+    found = (Address.objects.all() if held is None else held).exclude(allocation__node=None)
     rows = found.order_by().values("network", node=F("allocation__node"))
     rows = rows.annotate(v4=Count("pk", filter=IPV4), total=Count("pk"))
     counts: Counts = Counter()

@@ -76,7 +76,7 @@ def of_parts(parts: Iterable[Fullness]) -> list[Trouble]:
             part.network.name,
             f"{part.leases} of the {part.room} addresses of {part.cidr} are leased"
             + (f", it is full: {_who_has(part)}" if part.full else ""),
-            "Stop containers there, or give the network larger segments",
+            "Stop containers there, release reservations, or give the network larger segments",
         )
         for part in parts
         if part.nearly_full

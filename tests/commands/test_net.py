@@ -10,7 +10,9 @@ import pytest
 from django.utils import timezone
 from netaddr import IPAddress
 
+from networks import reservations
 from networks.models import Network
+from networks.wishes import Wish
 from nodes.models import Event, Node
 from tests import factories
 from tests.commands.conftest import Refusal, Run
@@ -153,6 +155,19 @@ def test_it_names_a_segment_in_which_there_is_no_room(run: Run, nodes: list[Node
     assert run("net status")[-1].startswith(problem)
     assert run("net status --name backend1")[-1].startswith(problem)
     assert "problems" not in run("net status --name default")
+
+
+def test_a_full_segment_names_whoever_has_its_addresses(run: Run, nodes: list[Node]) -> None:
+    network = factories.a_network(ips_per_node=8)
+    for number in (2, 3):
+        factories.an_allocation(network, f"10.11.0.{number}", nodes[0], service=f"root/svc/web{number}")
+    reservations.reserve("backend1", [Wish(node="n1", hostname="nas", count=2)], by="ada")
+    assert "it is full" not in "\n".join(run("net status"))
+    reservations.reserve("backend1", [Wish(node="n1", hostname="tape")], by="ada")
+    [problem] = [line for line in run("net status") if "it is full" in line]
+    assert "5 of the 5 addresses of 10.11.0.0/29 are leased" in problem
+    for holder in ("root/svc/web2 on n1", "root/svc/web3 on n1", "reserved for "):
+        assert holder in problem
 
 
 def test_it_prints_json_with_the_names_of_the_rest_api(run: Run, nodes: list[Node]) -> None:

@@ -47,7 +47,7 @@ def test_an_address_is_found_by_its_reverse_name(server: NameServer, web: Alloca
 
 
 def test_a_zone_has_its_soa_and_name_servers(server: NameServer) -> None:
-    for zone in ("c1", "11.10.in-addr.arpa"):
+    for zone in ("c1", "11.10.in-addr.arpa", "0.0.0.0.0.0.0.0.0.1.d.f.ip6.arpa"):
         (soa,) = server.ask(zone, "SOA")
         assert re.fullmatch(r"ns0\.c1\. hostmaster\.c1\. [0-9]+ 7200 3600 432000 86400", soa)
         assert server.ask(zone, "NS") == ["ns0.c1."]

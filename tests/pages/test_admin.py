@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from networks.allocations import describe
 from networks.models import Allocation, Network, Segment
 from nodes.models import Cluster, Event, Node
 from tests import factories
@@ -149,6 +150,21 @@ def test_services_ask_change_and_release_here_too(ada: Client) -> None:
     others = network.allocations.get(learnt="store").pk
     assert ada.post(f"/admin/networks/allocation/{others}/delete/", {"post": "yes"}).status_code == 403
     assert ada.post(f"/admin/networks/allocation/{others}/change/", {}).status_code == 403
+
+
+def test_all_that_can_be_asked_for_can_be_asked_for_here(ada: Client) -> None:
+    factories.a_network()
+    factories.a_node("n1")
+    given = {
+        "service": "web", "resource": "ip#0", "node": "n1", "network": "backend1", "netns": "docker:web",
+        "expose": "80/tcp", "wanted": "10.11.0.9", "interface": "eth3", "hostname": "web-c1",
+        "dns_name_suffix": "-b", "wait_dns": "2.5", "comment": "the shop",
+    }  # fmt: skip
+    assert ada.post("/admin/networks/allocation/add/", given).status_code == 302
+    shown = describe(Allocation.objects.get())
+    assert (shown["expose"], shown["wanted"], shown["wait_dns"]) == (["80/tcp"], ["10.11.0.9"], 2.5)
+    texts = ("netns", "interface", "hostname", "dns_name_suffix", "comment")
+    assert {name: shown[name] for name in texts} == {name: given[name] for name in texts}
 
 
 @pytest.mark.parametrize("model", ["networks/network", "nodes/node", "nodes/cluster"])
