@@ -1,7 +1,7 @@
 """How full the segments are: leases of each node's store against the addresses it can hand out.
 
-Services of ours, reservations and containers of others have leases in one store. A node whose segment is full starts no container on that network, however empty the network
-as a whole is.
+Services of ours, reservations and containers of others have leases in one store. A node whose segment
+is full starts no container on that network, however empty the network as a whole is.
 """
 
 from collections import Counter
