@@ -3,6 +3,8 @@
 import os
 import signal
 import subprocess
+import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,6 +15,7 @@ import pytest
 
 from lab.namespaces import Namespace
 from lab.waiting import until
+from tests.documents import bridge, document
 from tests.kernel.faults import Strike, dying
 from tests.kernel.node import Node
 from workers import holdings
@@ -25,6 +28,8 @@ from workers.cni.store import Store
 from workers.document import Document
 from workers.holdings import Attachment, Holdings, Port, Standing
 from workers.kernel import namespaces, nft, rulesets
+
+NETWORK = document(bridge(), look_interval=1.0)
 
 
 def attachment(netns: str = "", number: int = 1, **values: Any) -> Attachment:
@@ -42,6 +47,9 @@ def attachment(netns: str = "", number: int = 1, **values: Any) -> Attachment:
 def exposed(*ports: tuple[int, int, str]) -> tuple[Port, ...]:
     """From container port, host port and protocol."""
     return tuple(Port(port, protocol, host) for port, host, protocol in ports)
+
+
+MAPPED = exposed((80, 8001, "tcp"), (53, 5353, "udp"))
 
 
 def held(node: Node, *attachments: Attachment, version: int = 1) -> None:
@@ -118,42 +126,60 @@ def remains(node: Node) -> dict[str, object]:
     }
 
 
-def dies(node: Node, document: Document, work: Callable[[Attacher], object], nth: int) -> bool:
+def is_empty(node: Node) -> bool:
+    """Whether attachments have left nothing behind."""
+    found = remains(node)
+    rules = found.pop("rules")
+    return not any(found.values()) and "_ports" not in str(rules)
+
+
+Work = Callable[[Attacher], object]
+
+
+def dies(node: Node, document: Document, work: Work, nth: int) -> bool:
     """Do it in a process that is killed at its ``nth`` step; False: it came to the end."""
-    child = os.fork()
-    if child == 0:
+
+    def run() -> None:
         with struck(Strike(nth, dying)), an_attacher(node, document) as attacher:
             work(attacher)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+
+    return _is_killed(run)
 
 
-def dies_while_a_plugin_runs(
-    node: Node, document: Document, work: Callable[[Attacher], object], after: float
-) -> bool:
+def dies_while_a_plugin_runs(node: Node, document: Document, work: Work, after: float) -> bool:
     """As ``dies``, so many seconds behind the start of the first plugin, which goes on."""
-    child = os.fork()
-    if child == 0:
+
+    def run() -> None:
         with pytest.MonkeyPatch.context() as patch, an_attacher(node, document) as attacher:
             patch.setattr(chain.subprocess, "Popen", _started_and(after))
             work(attacher)
-        os._exit(0)
+
+    return _is_killed(run)
+
+
+def _is_killed(run: Callable[[], object]) -> bool:
+    """Whether a process that does it is killed. One that fails does not go on with the tests of its parent:
+    that is an error here."""
+    child = os.fork()
+    if child == 0:
+        try:
+            run()
+            os._exit(0)
+        except BaseException:  # noqa: BLE001 - shown, and told by the exit status
+            traceback.print_exc()
+            os._exit(1)
     _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status)
+    assert status in (0, signal.SIGKILL), "it failed by itself, see above"
+    return status == signal.SIGKILL
 
 
 def _started_and(after: float) -> Callable[..., Any]:
     real = subprocess.Popen
 
     def start(*args: Any, **options: Any) -> Any:
-        process = real(*args, **options)
-        with pytest.MonkeyPatch.context():
-            try:
-                process.wait(after)
-            except subprocess.TimeoutExpired:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return process
+        real(*args, **options)
+        time.sleep(after)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     return start
 

@@ -1,11 +1,8 @@
-"""Attachments by real plugins: made, looked after, undone; and what is left when the worker is killed."""
+"""Attachments by real plugins: made, looked after, undone."""
 
 import errno
 import shutil
-import threading
-from collections.abc import Iterator
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -15,114 +12,23 @@ from lab.waiting import until
 from tests.documents import bridge, document, routed
 from tests.kernel import attaching
 from tests.kernel.attaching import (
+    NETWORK,
     a_keeper,
     addresses,
     an_attacher,
     attachment,
     becomes,
-    dies,
-    dies_while_a_plugin_runs,
-    exposed,
     held,
+    is_empty,
     leases,
     remains,
     symlink,
     veths,
 )
-from tests.kernel.node import Node, a_node
-from workers.attaching.jobs import SIDE_BY_SIDE
+from tests.kernel.node import Node
 from workers.attaching.journal import Journal
 from workers.attaching.keeper import Keeper
 from workers.holdings import Attachment, Holdings
-
-NETWORK = document(bridge(), look_interval=1.0)
-TWO_NETWORKS = document(bridge(), bridge("local2", cidr="10.10.20.0/24"))
-MAPPED = exposed((80, 8001, "tcp"), (53, 5353, "udp"))
-
-
-@pytest.fixture
-def built(node: Node) -> Node:
-    """A node with network ``local1``."""
-    node.converge(attaching.with_directories(node, NETWORK))
-    return node
-
-
-@pytest.fixture
-def inside() -> Iterator[Namespace]:
-    with Namespace("c1") as namespace:
-        yield namespace
-
-
-def test_a_worker_that_was_killed_at_any_step_of_attaching_leaves_nothing_and_no_second_lease(
-    tmp_path: Path,
-) -> None:
-    for nth in count(1):
-        with a_node(tmp_path / str(nth)) as node, Namespace("c1") as inside:
-            node.converge(attaching.with_directories(node, NETWORK))
-            one = attachment(inside.path, expose=MAPPED)
-            held(node, one)
-            if not dies(node, NETWORK, lambda attacher, one=one: attacher.settle(one, None, False), nth):
-                break
-            _converges(node, one, inside)
-    assert nth > 6
-
-
-@pytest.mark.parametrize("milliseconds", [0, 2, 4, 6, 9])
-def test_a_plugin_that_outlives_the_worker_makes_nothing_behind_its_back(
-    built: Node, inside: Namespace, milliseconds: int
-) -> None:
-    one = attachment(inside.path)
-    held(built, one)
-    dies_while_a_plugin_runs(
-        built, NETWORK, lambda attacher: attacher.settle(one, None, False), milliseconds / 1000
-    )
-    _converges(built, one, inside)
-
-
-def test_a_worker_that_was_killed_at_any_step_of_detaching_leaves_nothing(tmp_path: Path) -> None:
-    for nth in count(1):
-        with a_node(tmp_path / str(nth)) as node, Namespace("c1") as inside:
-            node.converge(attaching.with_directories(node, NETWORK))
-            one = attachment(inside.path, expose=MAPPED)
-            with an_attacher(node, NETWORK) as attacher:
-                entry = attacher.settle(one, None, False).entry
-            held(node, version=2)
-            if not dies(node, NETWORK, lambda a, one=one, entry=entry: a.release(one.id, entry, False), nth):
-                break
-            with a_keeper(node, NETWORK):
-                until(lambda node=node: _is_empty(node), what=f"all is gone, step {nth}", within=10)
-            assert addresses(inside) == []
-    assert nth > 4
-
-
-def test_the_own_namespace_of_a_service_survives_no_kill_either(tmp_path: Path) -> None:
-    for nth in count(1):
-        with a_node(tmp_path / str(nth)) as node:
-            node.converge(attaching.with_directories(node, NETWORK))
-            one = attachment()
-            held(node, one)
-            if not dies(node, NETWORK, lambda attacher, one=one: attacher.settle(one, None, False), nth):
-                break
-            with a_keeper(node, NETWORK) as keeper:
-                becomes(keeper, one, "attached")
-            assert [path.name for path in node.settings.netns_dir.iterdir()] == ["root..svc..web1"]
-            held(node, version=2)
-            with a_keeper(node, NETWORK):
-                until(lambda node=node: _is_empty(node), what=f"all is gone, step {nth}", within=10)
-    assert nth > 4
-
-
-def test_the_own_namespace_of_a_service_that_is_gone_meanwhile_goes_too(tmp_path: Path) -> None:
-    for nth in count(1):
-        with a_node(tmp_path / str(nth)) as node:
-            node.converge(attaching.with_directories(node, NETWORK))
-            one = attachment()
-            held(node, version=2)
-            if not dies(node, NETWORK, lambda attacher, one=one: attacher.settle(one, None, False), nth):
-                break
-            with a_keeper(node, NETWORK):
-                until(lambda node=node: _is_empty(node), what=f"all is gone, step {nth}", within=10)
-    assert nth > 6
 
 
 def test_a_file_that_was_to_become_a_namespace_does_not_keep_it_from_being_made(built: Node) -> None:
@@ -133,7 +39,7 @@ def test_a_file_that_was_to_become_a_namespace_does_not_keep_it_from_being_made(
     with a_keeper(built, NETWORK) as keeper:
         becomes(keeper, one, "attached")
         keeper.hold(Holdings("n1", 2))
-        until(lambda: _is_empty(built), what="nothing is left", within=5)
+        until(lambda: is_empty(built), what="nothing is left", within=5)
 
 
 def test_the_own_namespace_goes_when_its_last_attachment_moves_out(built: Node, inside: Namespace) -> None:
@@ -156,26 +62,6 @@ def test_the_own_namespace_goes_too_when_it_was_never_attached_there(built: Node
         attacher.settle(replace(one, netns=inside.path, addresses=()), parked, False)
     assert list(built.settings.netns_dir.iterdir()) == []
     assert len(addresses(inside)) == 1
-
-
-def _converges(node: Node, one: Attachment, inside: Namespace) -> None:
-    """The next worker attaches it, once; the one after that has nothing to hold and leaves nothing."""
-    with a_keeper(node, NETWORK) as keeper:
-        standing = becomes(keeper, one, "attached")
-    (address,) = standing.addresses
-    assert addresses(inside) == [f"{address}/24"]
-    assert leases(node) == {address: one.id}
-    assert len(veths(node)) == 1
-    held(node, version=2)
-    with a_keeper(node, NETWORK):
-        until(lambda: _is_empty(node), what="all is gone", within=10)
-    assert addresses(inside) == []
-
-
-def _is_empty(node: Node) -> bool:
-    found = remains(node)
-    rules = found.pop("rules")
-    return not any(found.values()) and "_ports" not in str(rules)
 
 
 def test_a_failed_attachment_leaves_nothing_and_says_what_the_plugin_said(
@@ -454,7 +340,7 @@ def test_two_of_a_service_that_leave_at_once_leave_no_namespace(built: Node) -> 
         becomes(keeper, one, "attached")
         becomes(keeper, two, "attached")
         keeper.hold(Holdings("n1", 2))
-        until(lambda: _is_empty(built), what="nothing is left", within=5)
+        until(lambda: is_empty(built), what="nothing is left", within=5)
 
 
 def test_one_that_could_not_be_attached_leaves_no_namespace_of_its_own(built: Node) -> None:
@@ -462,7 +348,7 @@ def test_one_that_could_not_be_attached_leaves_no_namespace_of_its_own(built: No
     with a_keeper(built, NETWORK) as keeper:
         assert "192.0.2.1" in becomes(keeper, one, "failed").why
         keeper.hold(Holdings("n1", 2))
-        until(lambda: _is_empty(built), what="nothing is left", within=5)
+        until(lambda: is_empty(built), what="nothing is left", within=5)
 
 
 def test_one_whose_journal_cannot_be_read_for_a_moment_is_tried_again(
@@ -482,60 +368,6 @@ def test_one_whose_journal_cannot_be_read_for_a_moment_is_tried_again(
             until(lambda: _why(keeper, moved).endswith("Input/output error"), what="it says why", within=5)
         becomes(keeper, moved, "attached")
     assert addresses(inside, "eth13") == ["10.10.10.2/24"]
-
-
-HANGS = """#!/bin/sh
-given=$(cat)
-case $given in *local2*) while [ -e "$0.hangs" ]; do sleep 0.05; done ;; esac
-printf %s "$given" | /usr/lib/cni/bridge
-"""
-
-
-@pytest.fixture
-def hanging(tmp_path: Path) -> Iterator[tuple[Node, Path]]:
-    """A node with networks ``local1`` and ``local2``; plugins of the second hang while the file is there."""
-    shutil.copytree("/usr/lib/cni", plugins := tmp_path / "plugins")
-    (plugins / "bridge").unlink()
-    (plugins / "bridge").write_text(HANGS)
-    (plugins / "bridge").chmod(0o755)
-    (hangs := plugins / "bridge.hangs").touch()
-    with a_node(tmp_path / "node", cni_plugins=str(plugins)) as node:
-        node.converge(attaching.with_directories(node, TWO_NETWORKS))
-        yield node, hangs
-
-
-def test_plugins_that_hang_keep_no_other_network_waiting(
-    hanging: tuple[Node, Path], inside: Namespace
-) -> None:
-    node, hangs = hanging
-    hung = [attachment(number=number, network="local2") for number in range(2, 2 + 2 * SIDE_BY_SIDE)]
-    held(node, *hung)
-    with a_keeper(node, TWO_NETWORKS) as keeper:
-        until(lambda: len(_at_work()) == SIDE_BY_SIDE, what="plugins hang", within=5)
-        keeper.hold(Holdings("n1", 2, (*hung, one := attachment(inside.path))))
-        becomes(keeper, one, "attached")
-        keeper.hold(Holdings("n1", 3, tuple(hung)))
-        until(lambda: addresses(inside) == [], what="it is detached", within=10)
-        assert not leases(node, "local2")
-        assert len(_at_work()) <= 2 * SIDE_BY_SIDE
-        hangs.unlink()
-        for other in hung:
-            becomes(keeper, other, "attached")
-    assert not _at_work()
-
-
-def test_the_worker_ends_beside_a_plugin_that_hangs(hanging: tuple[Node, Path]) -> None:
-    node, hangs = hanging
-    held(node, attachment(number=2, network="local2"))
-    with a_keeper(node, TWO_NETWORKS):
-        until(_at_work, what="a plugin hangs", within=5)
-    assert _at_work()
-    hangs.unlink()
-    until(lambda: not _at_work(), what="it ends by itself", within=5)
-
-
-def _at_work() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("attach-")]
 
 
 def _why(keeper: Keeper, one: Attachment) -> str:

@@ -284,7 +284,8 @@ def test_without_host_ports_there_is_no_table(node: Node, client: Namespace) -> 
 def test_clients_follow_a_container_that_moves(
     node: Node, client: Namespace, tmp_path: Path, address: str, source: str
 ) -> None:
-    """One UDP client sends from one port all the time; a TCP client connects again and again."""
+    """One UDP client sends from one port all the time; a TCP client connects again and again. Where it is
+    now it has another address, to which no connection of before leads."""
     path = tmp_path / "container"
     with a_server("c1") as first, a_server("c2") as second:
         symlink(path, first)
@@ -297,7 +298,9 @@ def test_clients_follow_a_container_that_moves(
             becomes(keeper, one, "waiting")
             _said(talking)  # a packet while nobody is there
             symlink(path, second)
-            becomes(keeper, one, "attached")
+            moved = replace(one, addresses=("10.11.0.9", "fd10::9"))
+            keeper.hold(_holdings(2, moved, web("", 2, expose=())))
+            becomes(keeper, moved, "attached")
             until(lambda: _said(talking).startswith("c2"), what="the second one answers", within=1)
             assert ask(client, address) == f"c2 {source}"
 

@@ -4,16 +4,16 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lab.namespaces import Namespace
-from tests.documents import bridge, document
 from tests.kernel import attaching
 from tests.kernel.attaching import (
+    NETWORK,
     a_keeper,
     addresses,
     an_attacher,
@@ -28,18 +28,11 @@ from tests.kernel.attaching import (
 from tests.kernel.node import Node
 from workers.attaching import chain
 
-NETWORK = document(bridge(), look_interval=1.0)
 PASSES = "exec python3 -c 'import json, sys; print(json.dumps(json.load(sys.stdin)[\"prevResult\"]))'"
 """What a good plugin at the end of a list may do: answer what the one before did."""
 STUBBORN = "test $CNI_COMMAND = DEL && test -e {} && echo not now >&2 && exit 1; exec /usr/lib/cni/bridge"
 """Does not detach while that file is there."""
 Rude = Callable[[str], Node]
-
-
-@pytest.fixture
-def inside() -> Iterator[Namespace]:
-    with Namespace("c1") as namespace:
-        yield namespace
 
 
 @pytest.fixture
