@@ -5,7 +5,7 @@ is full starts no container on that network, however empty the network as a whol
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db.models import Count, F, Q, QuerySet
 from netaddr import IPAddress, IPNetwork
@@ -43,6 +43,12 @@ class Fullness:
         return addressing.room(self.cidr)
 
     @property
+    def held(self) -> QuerySet[Address]:
+        """The addresses of it that somebody has."""
+        inside = IPAddress(self.cidr.first, self.cidr.version), IPAddress(self.cidr.last, self.cidr.version)
+        return self.network.addresses.filter(allocation__node=self.node, address__range=inside)
+
+    @property
     def full(self) -> bool:
         return self.leases > 0 and self.leases >= self.room
 
@@ -66,9 +72,15 @@ def counted(held: QuerySet[Address] | None = None) -> Counts:
 def of(network: Network, node: Node, segment: Segment | None, counts: Counts) -> tuple[Fullness, ...]:
     """What a node has of a network, one part per family."""
     return tuple(
-        Fullness(network, node, cidr, counts[network.pk, node.pk, cidr.version])
+        _inside(Fullness(network, node, cidr, counts[network.pk, node.pk, cidr.version]))
         for cidr in network.part(segment)
     )
+
+
+def _inside(part: Fullness) -> Fullness:
+    """Without what the node still has of a range that it had before; counted (one query) where it could make
+    a part seem full."""
+    return replace(part, leases=part.held.count()) if part.nearly_full else part
 
 
 def wherever_leases_are() -> list[Fullness]:

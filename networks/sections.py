@@ -46,6 +46,8 @@ OF_EVERY_RESOURCE = frozenset(
     }
 )
 """Keywords that say when and how a resource is started: not our business."""
+CONTAINER = "container#"
+"""Of a section that says which container a resource is in."""
 RUNTIMES = {"docker": "docker", "podman": "podman", "lxc": "lxc", "oci": "container"}
 """Types of containers, and how their namespaces are named; ``oci`` is docker or podman."""
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
@@ -100,11 +102,11 @@ class _Scope:
     @property
     def sections(self) -> Iterable[str]:
         """All but what is read for others: the defaults, and containers that ip resources name."""
-        return (name for name in self._sections if name != "DEFAULT" and name not in self.containers)
+        return (name for name in self._sections if name != "DEFAULT" and not name.startswith(CONTAINER))
 
     @property
     def containers(self) -> list[str]:
-        return [name for name in self._sections if name.startswith("container#")]
+        return [name for name in self._sections if name.startswith(CONTAINER)]
 
     def has(self, section: str) -> bool:
         return section in self._sections
@@ -181,7 +183,7 @@ def _values(scope: _Scope, section: str) -> dict[str, Any]:
             raise Problem(Fault(keyword, text, "is no keyword of an ip resource of type cni", _near(keyword)))
         values[COLUMNS[keyword]] = _value(keyword, text)
     container = values.get("netns", "")
-    if container.startswith("container#"):
+    if container.startswith(CONTAINER):
         values["netns"], hostname = _container(scope, container)
         values.setdefault("hostname", hostname)
     return values

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Q
-from netaddr import IPAddress
 
 from networks import holders
 from networks.convergence import NodeState
@@ -75,19 +74,12 @@ def of_parts(parts: Iterable[Fullness]) -> list[Trouble]:
             part.node,
             part.network.name,
             f"{part.leases} of the {part.room} addresses of {part.cidr} are leased"
-            + (f", it is full: {_who_has(part)}" if part.full else ""),
+            + (f", it is full: {holders.some(part.held, part.leases)}" if part.full else ""),
             "Stop containers there, release reservations, or give the network larger segments",
         )
         for part in parts
         if part.nearly_full
     ]
-
-
-def _who_has(part: Fullness) -> str:
-    """The holders of a full part: some by name."""
-    inside = IPAddress(part.cidr.first, part.cidr.version), IPAddress(part.cidr.last, part.cidr.version)
-    rows = part.network.addresses.filter(allocation__node=part.node, address__range=inside)
-    return holders.some(rows, rows.count())
 
 
 def of_services(network: str | None = None, node: Node | None = None) -> list[Trouble]:

@@ -170,6 +170,15 @@ def test_a_full_segment_names_whoever_has_its_addresses(run: Run, nodes: list[No
         assert holder in problem
 
 
+def test_what_a_node_has_outside_its_segment_does_not_fill_it(run: Run, nodes: list[Node]) -> None:
+    network = factories.a_network(ips_per_node=8)
+    for address in ("10.11.0.2", "10.11.0.3", "10.11.0.4", "10.11.0.5", "10.11.9.9"):
+        factories.an_allocation(network, address, nodes[0], service=f"root/svc/{address[-1]}")
+    assert "addresses of" not in "\n".join(run("net status"))
+    factories.an_allocation(network, "10.11.0.6", nodes[0])
+    assert "5 of the 5 addresses of 10.11.0.0/29 are leased" in "\n".join(run("net status"))
+
+
 def test_it_prints_json_with_the_names_of_the_rest_api(run: Run, nodes: list[Node]) -> None:
     network = factories.a_network("six", "fd12:3456::/64", mask_per_node="80")
     factories.an_allocation(network, "fd12:3456::7", nodes[0])

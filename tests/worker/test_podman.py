@@ -53,3 +53,13 @@ def test_a_container_of_podman_is_waited_for_attached_and_attached_again_when_it
     service.want()
     service.gone(one)
     assert node.leases() == {}
+
+
+@pytest.mark.parametrize("length", [64, 12])
+def test_a_container_of_podman_is_found_by_its_id(
+    podman: Podman, node: Node, plane: ControlPlane, agent: Agent, length: int
+) -> None:
+    service = Service(node, plane, agent)
+    key = podman.start("w1", "none")[:length]
+    service.want(one := attachment(netns=f"podman:{key}"))
+    assert service.becomes(one, "attached").netns.startswith(f"podman container {key}, process ")
