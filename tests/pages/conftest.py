@@ -14,6 +14,8 @@ from django.test import Client
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
+from networks.allocations import describe
+from networks.models import Allocation
 from tests import factories
 
 CHROMIUM = "/usr/bin/chromium"
@@ -38,6 +40,20 @@ def browser(django_db_setup: None) -> Iterator[Browser]:
 def site(django_db_serialized_rollback: None, browser: Browser, live_server: LiveServer) -> str:
     """The address of a server with an empty cluster."""
     return live_server.url
+
+
+ALL_THAT_CAN_BE_ASKED_FOR = {
+    "service": "web", "resource": "ip#0", "node": "n1", "network": "backend1", "netns": "docker:web",
+    "expose": "80/tcp", "wanted": "10.11.0.9", "interface": "eth3", "hostname": "web-c1",
+    "dns_name_suffix": "-b", "wait_dns": "2.5", "comment": "the shop",
+}  # fmt: skip
+"""Fields of a service's form, here and in the admin."""
+
+
+def was_asked_for(row: Allocation) -> bool:
+    """Whether it is exactly that."""
+    kept = {"service": "root/svc/web", "expose": ["80/tcp"], "wanted": ["10.11.0.9"], "wait_dns": 2.5}
+    return {**describe(row), "service": row.service} == {**ALL_THAT_CAN_BE_ASKED_FOR, **kept}
 
 
 def logged_in(name: str) -> Client:

@@ -6,11 +6,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from networks.allocations import describe
 from networks.models import Allocation, Network, Segment
 from nodes.models import Cluster, Event, Node
 from tests import factories
-from tests.pages.conftest import logged_in
+from tests.pages.conftest import ALL_THAT_CAN_BE_ASKED_FOR, logged_in, was_asked_for
 
 NETWORK = {
     "name": "backend1",
@@ -155,16 +154,9 @@ def test_services_ask_change_and_release_here_too(ada: Client) -> None:
 def test_all_that_can_be_asked_for_can_be_asked_for_here(ada: Client) -> None:
     factories.a_network()
     factories.a_node("n1")
-    given = {
-        "service": "web", "resource": "ip#0", "node": "n1", "network": "backend1", "netns": "docker:web",
-        "expose": "80/tcp", "wanted": "10.11.0.9", "interface": "eth3", "hostname": "web-c1",
-        "dns_name_suffix": "-b", "wait_dns": "2.5", "comment": "the shop",
-    }  # fmt: skip
-    assert ada.post("/admin/networks/allocation/add/", given).status_code == 302
-    shown = describe(Allocation.objects.get())
-    assert (shown["expose"], shown["wanted"], shown["wait_dns"]) == (["80/tcp"], ["10.11.0.9"], 2.5)
-    texts = ("netns", "interface", "hostname", "dns_name_suffix", "comment")
-    assert {name: shown[name] for name in texts} == {name: given[name] for name in texts}
+    asked = ada.post("/admin/networks/allocation/add/", ALL_THAT_CAN_BE_ASKED_FOR)
+    assert asked.status_code == 302
+    assert was_asked_for(Allocation.objects.get())
 
 
 @pytest.mark.parametrize("model", ["networks/network", "nodes/node", "nodes/cluster"])

@@ -9,7 +9,7 @@ from nodes.models import Node
 from tests import factories
 from tests.api.test_holdings import standing, state
 from tests.conftest import of_node
-from tests.pages.conftest import Visit, logged_in
+from tests.pages.conftest import ALL_THAT_CAN_BE_ASKED_FOR, Visit, logged_in, was_asked_for
 from workers.holdings import BROKEN, FAILED, WAITING
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
@@ -86,20 +86,15 @@ def test_what_nobody_chose_is_refused_in_the_same_words(
 
 def test_all_that_can_be_asked_for_is_asked_for_and_kept_by_a_change(network: Network) -> None:
     oscar = logged_in("oscar")
-    form = {
-        "service": "web", "resource": "ip#0", "node": "n1", "network": "backend1", "netns": "docker:web",
-        "expose": "80/tcp", "wanted": "10.11.0.9", "interface": "eth3", "hostname": "web-c1",
-        "dns_name_suffix": "-b", "wait_dns": "2.5", "comment": "the shop",
-    }  # fmt: skip
-    assert oscar.post("/new/service/", form).status_code == 302
+    assert oscar.post("/new/service/", ALL_THAT_CAN_BE_ASKED_FOR).status_code == 302
     row = Allocation.objects.get()
+    assert was_asked_for(row)
     before = describe(row)
-    assert (before["wait_dns"], before["dns_name_suffix"], before["interface"]) == (2.5, "-b", "eth3")
     shown = oscar.get(f"/services/{row.pk}/edit/").content.decode()
-    names = ("network", "netns", "expose", "wanted", "interface", "hostname", "dns_name_suffix", "wait_dns")
-    assert all(f'name="{name}"' in shown for name in (*names, "comment"))
-    change = {name: form[name] for name in (*names, "comment")} | {"expose": "81/tcp"}
-    assert oscar.post(f"/services/{row.pk}/edit/", change).status_code == 302
+    fixed = ("service", "resource", "node")
+    change = {name: text for name, text in ALL_THAT_CAN_BE_ASKED_FOR.items() if name not in fixed}
+    assert all(f'name="{name}"' in shown for name in change)
+    assert oscar.post(f"/services/{row.pk}/edit/", {**change, "expose": "81/tcp"}).status_code == 302
     row.refresh_from_db()
     assert describe(row) == {**before, "expose": ["81/tcp"]}
 
