@@ -1,7 +1,7 @@
-"""How full the segments are: leases of each node's store against the addresses it can hand out.
+"""How full the segments are: addresses in use against those that a node can hand out.
 
-Services of ours, reservations and containers of others have leases in one store. A node whose segment
-is full starts no container on that network, however empty the network as a whole is.
+Services of ours, reservations and containers of others take them from one store. A node whose segment is
+full starts no container on that network, however empty the network as a whole is.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ IPV4 = Q(address__range=(IPAddress("0.0.0.0"), IPAddress("255.255.255.255")))
 
 
 Counts = Counter[tuple[int, int, int]]
-"""Leases by network, node and family."""
+"""Addresses in use by network, node and family."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Fullness:
     network: Network
     node: Node
     cidr: IPNetwork
-    leases: int
+    used: int
 
     @property
     def bridge(self) -> str:
@@ -50,15 +50,15 @@ class Fullness:
 
     @property
     def full(self) -> bool:
-        return self.leases > 0 and self.leases >= self.room
+        return self.used > 0 and self.used >= self.room
 
     @property
     def nearly_full(self) -> bool:
-        return self.leases > 0 and self.leases >= NEARLY * self.room
+        return self.used > 0 and self.used >= NEARLY * self.room
 
 
 def counted(held: QuerySet[Address] | None = None) -> Counts:
-    """Leases among these addresses (or all). One query."""
+    """Those of nodes among these addresses (or all). One query."""
     found = (Address.objects.all() if held is None else held).exclude(allocation__node=None)
     rows = found.order_by().values("network", node=F("allocation__node"))
     rows = rows.annotate(v4=Count("pk", filter=IPV4), total=Count("pk"))
@@ -80,11 +80,11 @@ def of(network: Network, node: Node, segment: Segment | None, counts: Counts) ->
 def _inside(part: Fullness) -> Fullness:
     """Without what the node still has of a range that it had before; counted (one query) where it could make
     a part seem full."""
-    return replace(part, leases=part.held.count()) if part.nearly_full else part
+    return replace(part, used=part.held.count()) if part.nearly_full else part
 
 
-def wherever_leases_are() -> list[Fullness]:
-    """Every part from which something was handed out, in cluster order. Four queries."""
+def wherever_addresses_are() -> list[Fullness]:
+    """Every part of which something is in use, in cluster order. Four queries."""
     counts = counted()
     networks = Network.objects.defer("peers_body").in_bulk({key[0] for key in counts})
     nodes = Node.objects.in_bulk({key[1] for key in counts})

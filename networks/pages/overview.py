@@ -25,7 +25,7 @@ def overview_live(request: PageRequest) -> HttpResponse:
 def _contents() -> dict[str, Any]:
     nodes = convergence.node_states()
     networks = convergence.network_states(nodes=nodes)
-    troubles = of_nodes(nodes) + of_pairs(nodes) + of_parts(fullness.wherever_leases_are())
+    troubles = of_nodes(nodes) + of_pairs(nodes) + of_parts(fullness.wherever_addresses_are())
     troubles += of_services()
     return {
         "nodes": nodes[:ROWS],

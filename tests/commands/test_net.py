@@ -150,7 +150,7 @@ def test_it_names_a_node_that_is_not_heard_of(run: Run, nodes: list[Node]) -> No
 def test_it_names_a_segment_in_which_there_is_no_room(run: Run, nodes: list[Node]) -> None:
     factories.a_network(ips_per_node=4)
     factories.reported("n1", leases=(factories.a_lease(address="10.11.0.2"),))
-    problem = "n1  backend1  1 of the 1 addresses of 10.11.0.0/30 are leased, it is full: "
+    problem = "n1  backend1  1 of the 1 addresses of 10.11.0.0/30 are in use, it is full: "
     problem += "10.11.0.2 (c1 on n1)."
     assert run("net status")[-1].startswith(problem)
     assert run("net status --name backend1")[-1].startswith(problem)
@@ -165,7 +165,7 @@ def test_a_full_segment_names_whoever_has_its_addresses(run: Run, nodes: list[No
     assert "it is full" not in "\n".join(run("net status"))
     reservations.reserve("backend1", [Wish(node="n1", hostname="tape")], by="ada")
     [problem] = [line for line in run("net status") if "it is full" in line]
-    assert "5 of the 5 addresses of 10.11.0.0/29 are leased" in problem
+    assert "5 of the 5 addresses of 10.11.0.0/29 are in use" in problem
     for holder in ("root/svc/web2 on n1", "root/svc/web3 on n1", "reserved for "):
         assert holder in problem
 
@@ -176,7 +176,7 @@ def test_what_a_node_has_outside_its_segment_does_not_fill_it(run: Run, nodes: l
         factories.an_allocation(network, address, nodes[0], service=f"root/svc/{address[-1]}")
     assert "addresses of" not in "\n".join(run("net status"))
     factories.an_allocation(network, "10.11.0.6", nodes[0])
-    assert "5 of the 5 addresses of 10.11.0.0/29 are leased" in "\n".join(run("net status"))
+    assert "5 of the 5 addresses of 10.11.0.0/29 are in use" in "\n".join(run("net status"))
 
 
 def test_it_prints_json_with_the_names_of_the_rest_api(run: Run, nodes: list[Node]) -> None:

@@ -316,7 +316,7 @@ def _cell_text(cell: pairs.Cell | None) -> str:
 def _problems(states: Iterable[NetworkState], name: str | None) -> list[tuple[str, str, str]]:
     """(node, network, sentence) of what somebody should look at."""
     members = {member.node.name: member for state in states for member in state.nodes}
-    full = [part for part in fullness.wherever_leases_are() if name in (None, part.network.name)]
+    full = [part for part in fullness.wherever_addresses_are() if name in (None, part.network.name)]
     found = (
         *troubles.of_nodes(members.values(), name),
         *troubles.of_pairs(list(members.values()), name),
