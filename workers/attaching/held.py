@@ -31,7 +31,6 @@ class Held:
     """What it is to be, as far as a job was told; None: to be released."""
     judged: Attachment | None = None
     """What ``standing`` tells of; None: of what was taken back."""
-    busy: bool = False
     due: float = 0.0
     """When it is worked on next, as time.monotonic() counts."""
     tries: int = 0

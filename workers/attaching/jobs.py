@@ -31,6 +31,10 @@ class Jobs:
         )
         self._threads: list[threading.Thread] = []
 
+    def __contains__(self, key: str) -> bool:
+        """Whether one with this key was started and has not ended."""
+        return key in self._running
+
     def has_room(self, network: str, now: float) -> bool:
         """Whether one of this network can be started."""
         young = sum(_is_young(started, now) for _, started in self._running.values())

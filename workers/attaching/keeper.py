@@ -184,7 +184,7 @@ class Keeper(threading.Thread):
         self._start_jobs(holdings, attacher, now)
         self._say(holdings, declined)
         self._let_connections_follow(attacher)
-        due = [held.due for held in self._held.values() if not held.busy and held.due > now]
+        due = [held.due for held in self._held.values() if held.key not in self._jobs and held.due > now]
         pause = min([*due, self._room_at, self._reserve_again, self._keep_at])
         reasons = self._watch.wait(min(max(pause - time.monotonic(), 0), LOOK_INTERVAL))
         if not reasons or "leases" in reasons:
@@ -208,7 +208,7 @@ class Keeper(threading.Thread):
         wanted = {one.id: one for one in holdings.attachments}
         for key in wanted.keys() - self._held.keys():
             self._held[key] = Held(key)
-        idle = [held for held in self._held.values() if not held.busy]
+        idle = [held for held in self._held.values() if held.key not in self._jobs]
         for held in idle:
             if held.wanted != wanted.get(held.key):
                 held.want(wanted.get(held.key))
@@ -217,7 +217,6 @@ class Keeper(threading.Thread):
             if held.due > now:
                 break
             if self._jobs.has_room(held.network, now):
-                held.busy = True
                 self._jobs.start(held.key, held.network, self._work, attacher, held)
             else:
                 self._room_at = self._jobs.next_room(now)
@@ -272,7 +271,7 @@ class Keeper(threading.Thread):
             self._moved.append((before, outcome.entry))
             self._jobs.ended(key)
             held = self._held[key]
-            held.busy, held.entry = False, outcome.entry
+            held.entry = outcome.entry
             if outcome.standing is None:
                 del self._held[key]
                 self._hurry(FAILED)  # it may have had what another one wants
