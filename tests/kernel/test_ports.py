@@ -15,15 +15,18 @@ import pytest
 
 from lab.namespaces import Namespace
 from lab.waiting import until
-from tests.documents import document, routed
+from tests.documents import cni, document, routed
 from tests.kernel import attaching
 from tests.kernel.attaching import (
     a_keeper,
+    addresses,
     an_attacher,
     attachment,
     becomes,
     exposed,
     held,
+    is_empty,
+    leases,
     standing,
     symlink,
 )
@@ -38,6 +41,12 @@ BOTH = document(
     routed(ranges=("10.11.0.0/16", "fd10::/112"), subnets=("10.11.0.0/22", "fd10::/120"), peers=()),
     look_interval=1.0,
 )
+PTP = (
+    '{"type": "ptp", "ipMasq": false, "mtu": {{mtu}}, "ipam": {"type": "host-local", "subnet": "{{cidr}}", '
+    '"dataDir": "{{store}}", "routes": [{"dst": "0.0.0.0/0"}]}}'
+)
+PORTMAP = '{"type": "portmap", "snat": true, "capabilities": {"portMappings": true}}'
+"""Of Debian's containernetworking-plugins; host ports are rules of iptables."""
 PORTS = exposed((80, 8001, "tcp"), (53, 5353, "udp"))
 CLIENT = """
 link set lo up
@@ -135,6 +144,50 @@ def test_every_address_of_the_node_leads_to_the_container(node: Node, client: Na
             assert ask(neighbour, "10.0.0.1", protocol) == "c1 10.11.0.1"
             assert ask(neighbour, "fd00:aa::1", protocol) == "c1 fd10::1"
             assert ask(inside, "10.0.0.1", protocol) == "c1 10.11.0.1"
+
+
+@pytest.mark.parametrize("plugins", [[PTP], [PTP, PORTMAP]], ids=["our table", "portmap"])
+def test_a_list_of_an_operator_attaches_is_checked_reached_by_host_ports_and_leaves_nothing(
+    node: Node, client: Namespace, plugins: list[str]
+) -> None:
+    template = f'{{"cniVersion": "1.0.0", "plugins": [{", ".join(plugins)}]}}'
+    network = cni(template, ranges=("10.13.0.0/24",), subnets=("10.13.0.0/24",))
+    node.converge(attaching.with_directories(node, direct := document(network)))
+    with a_server("c1") as inside, an_attacher(node, direct) as attacher:
+        one = attachment(inside.path, network="direct", expose=PORTS)
+        other = attachment(number=2, network="direct")
+        made, beside = attacher.settle(one, None, False), attacher.settle(other, None, False)
+        assert made.entry
+        assert made.standing
+        assert made.standing.addresses == ("10.13.0.2",)
+        assert addresses(inside) == ["10.13.0.2/24"]
+        assert leases(node, "direct") == {"10.13.0.2": one.id, "10.13.0.3": other.id}
+        assert ("netadmin_ports" in node.nft("list tables")) == (PORTMAP not in plugins)
+        _lead_to_it(node, client, inside)
+        assert bool(ask(node.namespace, "127.0.0.1", within=0.3)) == (PORTMAP in plugins)
+        assert attacher.settle(one, made.entry, True).standing == made.standing
+        inside.run(["ip", "route", "del", "default"])
+        broken = attacher.settle(one, made.entry, True).standing
+        assert broken
+        assert broken.state == "broken"
+        assert "ptp CHECK" in broken.why
+        again = attacher.renew(one, made.entry).entry
+        _lead_to_it(node, client, inside)
+        for each, entry in ((one, again), (other, beside.entry)):
+            assert attacher.release(each.id, entry, False).entry is None
+        assert addresses(inside) == []
+    assert is_empty(node)
+    assert leases(node, "direct") == {}
+    assert not any(word in node.nft("list ruleset") for word in ("10.13.0.", one.id, "CNI-DN"))
+
+
+def _lead_to_it(node: Node, client: Namespace, inside: Namespace) -> None:
+    """Its address, and its ports of the node."""
+    assert _connects(node.namespace, "10.13.0.2", 80)
+    for protocol in ("tcp", "udp"):
+        assert ask(client, "10.0.0.1", protocol) == "c1 10.0.0.9"
+        assert ask(node.namespace, "10.0.0.1", protocol).startswith("c1 ")
+        assert ask(inside, "10.0.0.1", protocol).startswith("c1 ")
 
 
 def test_a_container_does_not_reach_what_listens_on_the_nodes_loopback(node: Node, client: Namespace) -> None:

@@ -1,4 +1,4 @@
-"""The weave router by its published interface: a stand-in takes the commands and reports; no packets."""
+"""The weave router by its published interface: a stand-in takes the commands, reports, and attaches."""
 
 import dataclasses
 import json
@@ -11,8 +11,12 @@ from typing import Any
 
 import pytest
 
+from lab.namespaces import Namespace
+from lab.pings import ping
 from tests.documents import bridge, document, peer, routed, weave
+from tests.kernel.attaching import MAPPED, addresses, an_attacher, attachment, is_empty
 from tests.kernel.node import Node
+from tests.kernel.test_ports import a_server, ask
 from workers.cni import plugins, router
 from workers.cni import weave as wanted_weave
 from workers.reconcile import reconcile
@@ -40,6 +44,11 @@ class StandIn:
 
     def change(self, **values: Any) -> None:
         (self.home / "state.json").write_text(json.dumps({**self.state(), **values}))
+
+    def leases(self) -> dict[str, str]:
+        """Addresses that are taken, and the container id of each holder."""
+        found = (self.home / "leases" / "weave1").glob("10.*")
+        return {path.name: path.read_text().splitlines()[0] for path in found}
 
     def end(self) -> None:
         if (self.home / "state.json").exists():
@@ -214,3 +223,40 @@ def test_a_plugin_in_the_place_of_a_link_does_its_service_and_anything_else_is_a
     assert finding.subject == f"link {place}/weave-ipam to {script.home}/bin/weave-ipam"
     assert os.readlink(place / "weave-ipam") == "/nowhere"
     assert stat.S_ISLNK((place / "weave-ipam").lstat().st_mode)
+
+
+def test_a_service_is_attached_by_it_reached_looked_after_and_leaves_nothing(
+    node: Node, script: StandIn
+) -> None:
+    """Its result names no interface, its list has no CHECK, and the addresses are in no store of ours."""
+    reconcile(document(weave()), node.settings, node.kernel)
+    with a_server("c1") as inside, an_attacher(node, document(weave())) as attacher:
+        one = attachment(inside.path, network="weave1", expose=MAPPED)
+        other = attachment(number=2, network="weave1")
+        made, beside = attacher.settle(one, None, False), attacher.settle(other, None, False)
+        assert made.entry
+        assert made.standing
+        assert (made.standing.state, made.standing.addresses) == ("attached", ("10.32.0.2",))
+        assert addresses(inside) == ["10.32.0.2/12"]
+        assert script.leases() == {"10.32.0.2": one.id, "10.32.0.3": other.id}
+        _answers(node, inside)
+        assert attacher.settle(one, made.entry, True).standing == made.standing
+        inside.run(["ip", "addr", "flush", "dev", "eth12"])
+        broken = attacher.settle(one, made.entry, True).standing
+        assert broken
+        assert (broken.state, broken.why) == ("broken", "interface eth12 has lost 10.32.0.2")
+        again = attacher.renew(one, made.entry).entry
+        _answers(node, inside)
+        for each, entry in ((one, again), (other, beside.entry)):
+            assert attacher.release(each.id, entry, False).entry is None
+    assert is_empty(node)
+    assert script.leases() == {}
+
+
+def _answers(node: Node, inside: Namespace) -> None:
+    """At its address, and at its port of the node, for the node and for itself."""
+    (address,) = (one.partition("/")[0] for one in addresses(inside))
+    assert ping(node.namespace, address).received == 1
+    assert ask(node.namespace, "10.0.0.1").startswith("c1 ")
+    assert ask(node.namespace, "127.0.0.1") == "c1 10.32.0.1"
+    assert ask(inside, "10.0.0.1") == "c1 10.32.0.1"

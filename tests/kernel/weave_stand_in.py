@@ -1,9 +1,10 @@
 #!/usr/bin/python3
-"""Stands in for the script ``weave`` and its router: the published interface and no packets.
+"""Stands in for the script ``weave``, its router and its plugin: the published interface, on one node.
 
 Commands, refusals, the bridge and the report over HTTP are as in weave 2.x. WEAVE_STAND_IN is a
 directory: ``calls`` has a line a call, ``state.json`` is the router's, ``bin`` stands for /opt/cni/bin,
-``fail`` (if there) makes the next command fail with its content, ``slow`` makes it hang.
+``leases`` is who has which address, ``fail`` (if there) makes the next command fail with its content,
+``slow`` makes it hang.
 """
 
 import json
@@ -17,6 +18,7 @@ from pathlib import Path
 HOME = Path(os.environ["WEAVE_STAND_IN"])
 STATE = HOME / "state.json"
 ADDRESS = ("127.0.0.1", 6784)
+REAL = "/usr/lib/cni"
 
 
 def state():
@@ -32,8 +34,29 @@ def store(value):
 def setup():
     for name in ("weave-ipam", "weave-net"):
         program = HOME / "bin" / name
-        program.write_text("#!/bin/sh\n")
+        program.write_text(f"#!/bin/sh\nWEAVE_STAND_IN={HOME} exec {__file__} plugin\n")
         program.chmod(0o755)
+
+
+def plugin():
+    """weave-net with its own addresses: a port of its bridge, and a result that names no interface."""
+    given = json.load(sys.stdin)
+    assert given["ipam"].get("type") is None, "addresses of others"
+    ipam = {"type": "host-local", "subnet": given["ipam"]["subnet"], "dataDir": str(HOME / "leases"),
+            "routes": [{"dst": "0.0.0.0/0"}]}  # fmt: skip
+    body = {"name": given["name"], "cniVersion": given["cniVersion"], "type": "bridge", "bridge": "weave",
+            "isGateway": True, "hairpinMode": True, "ipam": ipam}  # fmt: skip
+    done = subprocess.run([f"{REAL}/bridge"], input=json.dumps(body), stdout=subprocess.PIPE, text=True,
+                          env={**os.environ, "CNI_PATH": REAL}, check=False)  # fmt: skip
+    made = os.environ["CNI_COMMAND"] == "ADD" and done.returncode == 0
+    sys.stdout.write(without_interfaces(done.stdout) if made else done.stdout)
+    sys.exit(done.returncode)
+
+
+def without_interfaces(result):
+    made = json.loads(result)
+    addresses = [{key: one[key] for key in ("version", "address", "gateway")} for one in made["ips"]]
+    return json.dumps({"cniVersion": made["cniVersion"], "ips": addresses, "dns": {}})
 
 
 def launch(arguments):
@@ -95,6 +118,8 @@ def reset():
 
 
 def main(command, *arguments):
+    if command == "plugin":
+        plugin()
     with (HOME / "calls").open("a") as calls:
         calls.write(" ".join([command, *arguments]) + "\n")
     if (HOME / "fail").exists():
