@@ -191,7 +191,7 @@ def _unless_it_differs(row: Allocation, asked: Mapping[str, Any]) -> Allocation:
             name,
             str(value),
             f"is {is_so[name] or 'empty'} of {row.service} {row.resource}",
-            f"Change it: PATCH /api/v1/allocations/{row.pk}/",
+            f"Change it: PATCH /api/v1/allocations/{row.pk}/ or manage.py service change",
         )
         for name, value in asked.items()
         if value != is_so[name] and not (name == "interface" and not value)

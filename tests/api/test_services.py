@@ -74,7 +74,7 @@ def test_the_same_in_other_words_names_what_differs(oscar: Client, network: Netw
         409,
         "expose",
         "is ['80/tcp'] of prod/svc/web ip#0",
-        f"Change it: PATCH /api/v1/allocations/{row.pk}/",
+        f"Change it: PATCH /api/v1/allocations/{row.pk}/ or manage.py service change",
     )
 
 

@@ -14,9 +14,24 @@ from netadmin.problems import Fault, Missing, Problem
 from networks import allocations, attaching, resources, services
 from networks.lookups import the_network, the_node
 from networks.models import Allocation, State
+from networks.resources import DEFAULTS, LONGEST_WAIT, Ask
 
-LONGEST_WAIT = 3600.0
-"""Seconds."""
+ASKED: dict[str, tuple[str, str]] = {
+    "network": ("N", "Default: default."),
+    "netns": (
+        "CONTAINER",
+        "container#NAME, docker:NAME, podman:NAME, lxc:NAME, a process id, a path or the name of a "
+        "namespace; empty: a namespace of the service's own is made.",
+    ),
+    "interface": ("NAME", "In the container. Default: eth12, or the next that is not taken."),
+    "wanted": ("ADDRESS", "Fixed addresses, at most one per family. Default: any that is free."),
+    "expose": ("PORT/PROTOCOL[:HOSTPORT]", "Like 443/tcp:8443; several with blanks between."),
+    "hostname": ("NAME", "Its name in the DNS, below that of the service."),
+    "dns_name_suffix": ("SUFFIX", "Appended to the host name in the DNS."),
+    "wait_dns": ("S", "Seconds for which one who waits also waits for the names."),
+    "comment": ("TEXT", "What it is for."),
+}
+"""What can be asked for of a resource: what stands for its value, and help."""
 HEADER = ["service", "resource", "node", "network", "addresses", "ports", "state", "why"]
 
 
@@ -24,6 +39,30 @@ class Command(Verbs):
     help = "Services: the addresses that their ip resources have, and their configuration applied."
 
     def add_verbs(self, verb: Verb) -> None:
+        request = verb(
+            "request",
+            self.request,
+            "Ask for an address of a network for an ip resource of a service on a node. What was asked for "
+            "before is answered as it is, in other words it is refused with what differs: change it then.",
+            "example: manage.py service request prod/svc/web ip#0 --node n1 --network backend1 "
+            "--netns docker:web --expose 443/tcp:8443 --wait 10",
+        )
+        change = verb(
+            "change",
+            self.change,
+            "Change what is given of an ip resource and keep the rest; service, resource and node stay. "
+            "Its node detaches it and attaches it again if that is needed. --expose and --wanted without "
+            "a value take back what they said, as '' does for texts.",
+            "example: manage.py service change prod/svc/web ip#0 --node n1 --expose 443/tcp:8443 80/tcp",
+        )
+        for parser in (request, change):
+            parser.add_argument("service", help="NAMESPACE/svc/NAME, or NAME of the namespace root.")
+            parser.add_argument("resource", help="For instance ip#0.")
+            parser.add_argument(
+                "--node", required=True, metavar="N", help="Where the service's container is."
+            )
+            _add_asked(parser)
+            _add_wait(parser)
         apply = verb(
             "apply",
             self.apply,
@@ -47,15 +86,23 @@ class Command(Verbs):
             "release",
             self.release,
             "Take an ip resource back, or all of a service. Its address is free when its node has let go.",
-            "example: manage.py service release prod/svc/web --node n1 --resource ip#0 --wait 10",
+            "example: manage.py service release prod/svc/web ip#0 --node n1 --wait 10",
         )
         release.add_argument("service")
+        release.add_argument("resource", nargs="?", help="Only this one, like ip#0.")
         release.add_argument("--node", metavar="N", help="Only on this node.")
-        release.add_argument("--resource", metavar="ID", help="Only this one, like ip#0.")
         release.add_argument(
             "--force", action="store_true", help="The node is dead: its addresses are free at once."
         )
         _add_wait(release)
+
+    def request(self, service: str, resource: str, node: str, wait: float, **given: Any) -> None:
+        row, _ = allocations.request(Ask(service, resource, node, _given(given)), by=by())
+        self._answer(row, wait)
+
+    def change(self, service: str, resource: str, node: str, wait: float, **given: Any) -> None:
+        [row] = _found(service, node, resource)
+        self._answer(allocations.change(row.pk, _given(given), by=by()), wait)
 
     def apply(self, file: str, node: str, service: str | None, wait: float) -> None:
         path = resources.path(service or Path(file).stem)
@@ -83,7 +130,7 @@ class Command(Verbs):
         return self.stdout.write(json.dumps([_json(row) for row in rows], indent=2))
 
     def release(self, service: str, node: str | None, resource: str | None, force: bool, wait: float) -> None:
-        rows = _released(service, node, resource)
+        rows = _found(service, node, resource)
         for row in rows:
             allocations.release(row.pk, by=by(), force=force)
         left = attaching.wait_for_end([row.pk for row in rows], wait)
@@ -94,9 +141,30 @@ class Command(Verbs):
         if wait and left:
             raise CommandError(f"{len(left)} of {len(rows)} are not detached after {wait:g} s")
 
+    def _answer(self, row: Allocation, wait: float) -> None:
+        [found] = attaching.wait([row.pk], wait) or [row]
+        self._write([found])
+        if wait and not attaching.is_done(found):
+            failed = attaching.is_over(found)
+            how = f"could not be attached: {found.why}" if failed else f"is not attached after {wait:g} s"
+            raise CommandError(f"{row.service} {row.resource} {how}")
+
     def _write(self, rows: Iterable[Allocation]) -> None:
         if lines := [_cells(row) for row in rows]:
             self.stdout.write(table([HEADER, *lines]))
+
+
+def _add_asked(parser: CommandParser) -> None:
+    for name, usual in DEFAULTS.items():
+        metavar, help = ASKED[name]
+        options = dict.fromkeys((f"--{name.replace('_', '-')}", f"--{name}"))
+        several: dict[str, Any] = {"nargs": "*", "action": "extend"} if isinstance(usual, list) else {}
+        read = seconds(LONGEST_WAIT) if isinstance(usual, float) else str
+        parser.add_argument(*options, dest=name, type=read, metavar=metavar, help=help, **several)
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _add_wait(parser: CommandParser) -> None:
@@ -123,7 +191,7 @@ def _rows(service: str | None, node: str | None) -> "QuerySet[Allocation]":
     return rows if node is None else rows.filter(node=the_node(node))
 
 
-def _released(service: str, node: str | None, resource: str | None) -> list[Allocation]:
+def _found(service: str, node: str | None, resource: str | None) -> list[Allocation]:
     """Raises Missing when there is none."""
     services.find(service)
     of_it = list(_rows(service, node))
