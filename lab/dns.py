@@ -76,9 +76,9 @@ class NameServer:
         """The data of the answer, sorted."""
         return sorted(self.dig("+short", name, kind).splitlines())
 
-    def resolver(self) -> Resolver:
+    def resolver(self, kind: int = socket.SOCK_DGRAM) -> Resolver:
         """A client in the same namespace; to be closed."""
-        return Resolver(self.namespace, self.address, self.port)
+        return Resolver(self.namespace, self.address, self.port, kind)
 
     def status(self, name: str, kind: str = "A") -> str:
         """Of the answer: NOERROR, NXDOMAIN, REFUSED, SERVFAIL."""

@@ -2,10 +2,13 @@
 
 import json
 import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 import pytest
 
 from lab.dns import NameServer
+from lab.resolver import Found, Rcode, Resolver
 from lab.waiting import until
 from networks.dns import changes
 from networks.models import Network
@@ -13,21 +16,28 @@ from nodes.models import Node
 from tests import factories
 from tests.dns.conftest import served
 
-TYPES = (
-    "A",
-    "ANY",
-    "AXFR",
-    "CNAME",
-    "DNSKEY",
-    "HINFO",
-    "NAPTR",
-    "OPT",
-    "RRSIG",
-    "TKEY",
-    "TXT",
-    "TYPE65280",
-    "SVCB",
-)
+A, NS, SOA, TXT, RRSIG, TKEY, IXFR, AXFR, ANY = 1, 2, 6, 16, 46, 249, 251, 252, 255
+CH, ANY_CLASS = 3, 255
+NOBODYS = {
+    "reserved 0": 0, "CNAME": 5, "NULL": 10, "PTR": 12, "HINFO": 13, "MX": 15, "TXT": 16, "SIG": 24,
+    "AAAA": 28, "NXT": 30, "SRV": 33, "NAPTR": 35, "DNAME": 39, "OPT": 41, "DS": 43, "NSEC": 47,
+    "DNSKEY": 48, "NSEC3": 50, "NSEC3PARAM": 51, "CDS": 59, "CDNSKEY": 60, "SVCB": 64, "HTTPS": 65,
+    "TSIG": 250, "MAILB": 253, "MAILA": 254, "URI": 256, "CAA": 257, "TYPE65280": 65280, "ALIAS": 65401,
+    "LUA": 65402, "TYPE65534": 65534, "reserved 65535": 65535,
+}  # fmt: skip
+"""Types of which no name asked for below has a record."""
+WEB, BETWEEN, NOBODY, APEX = "web.root.svc.c1", "root.svc.c1", "nobody.root.svc.c1", "c1"
+OTHERS = ("example.org", "org", "web.root.svc.c2", "1.0.0.127.in-addr.arpa", ".")
+NOTHING = Found(Rcode.NOERROR, authority=(SOA,))
+NO_NAME = Found(Rcode.NXDOMAIN, authority=(SOA,))
+NOT_OURS = Found(Rcode.REFUSED, authoritative=False)
+HAS_ADDRESS = Found(Rcode.NOERROR, answer=(A,))
+OVER_TCP = Found(Rcode.NOERROR, truncated=True)
+"""Ask again there: what asks for everything is no lever against others (RFC 8482 leaves it to the server)."""
+USUAL = {
+    WEB: NOTHING, BETWEEN: NOTHING, NOBODY: NO_NAME, APEX: NOTHING, **dict.fromkeys(OTHERS, NOT_OURS)
+}  # fmt: skip
+EVERYWHERE = tuple(USUAL)
 
 NAMES = {
     f"{63 * 'x'}.root.svc.c1": "NXDOMAIN",
@@ -42,8 +52,6 @@ NAMES = {
     "in-addr.arpa": "REFUSED",
     ".": "REFUSED",
 }
-REFUSING = ("NOTIMP", "FORMERR", "NOTAUTH", "REFUSED", "")
-"""What PowerDNS says of types that are no records; dig asks for a transfer without showing a status."""
 JUNK = (
     b"", b"{", b"null", b"[]", b"42", b'"lookup"', b"\xff\xfe", b"{}", b'{"method":7}', b"[" * 20000,
     b'{"method":"lookup"}',
@@ -82,11 +90,80 @@ def test_octets_that_powerdns_takes_for_no_name_are_refused_by_itself(server: Na
     still_serves(server)
 
 
-def test_types_that_nobody_has(server: NameServer) -> None:
-    for kind in TYPES:
-        assert server.status("web.root.svc.c1", kind) in ("NOERROR", *REFUSING), kind
-        assert server.status("nobody.root.svc.c1", kind) in ("NXDOMAIN", *REFUSING), kind
+@pytest.fixture(params=[socket.SOCK_DGRAM, socket.SOCK_STREAM], ids=["UDP", "TCP"])
+def transport(request: pytest.FixtureRequest) -> int:
+    kind: int = request.param
+    return kind
+
+
+@contextmanager
+def without_a_word(server: NameServer) -> Iterator[None]:
+    """The backend logs nothing meanwhile."""
+    said = server.backend.log.read_text()
+    yield
+    assert server.backend.log.read_text() == said
     still_serves(server)
+
+
+@contextmanager
+def asking(server: NameServer, transport: int) -> Iterator[Resolver]:
+    """A client whose questions the backend has nothing to log of."""
+    with without_a_word(server), closing(server.resolver(transport)) as resolver:
+        yield resolver
+
+
+def test_types_that_nobody_has(server: NameServer, transport: int) -> None:
+    """There is the name without that type, or no name, or it is none of ours."""
+    with asking(server, transport) as resolver:
+        for title, kind in NOBODYS.items():
+            assert {name: resolver.found(name, kind) for name in EVERYWHERE} == USUAL, title
+
+
+def test_types_that_there_are(server: NameServer, transport: int) -> None:
+    its = {
+        A: {WEB: HAS_ADDRESS},
+        NS: {APEX: Found(Rcode.NOERROR, answer=(NS,), additional=(A,))},
+        SOA: {APEX: Found(Rcode.NOERROR, answer=(SOA,))},
+    }
+    with asking(server, transport) as resolver:
+        for kind, special in its.items():
+            assert {name: resolver.found(name, kind) for name in EVERYWHERE} == USUAL | special, kind
+
+
+def test_types_that_are_no_records(server: NameServer, transport: int) -> None:
+    """Whole zones come over TCP, and are told of where there is none; a TKEY that brings none is malformed;
+    there are no signatures."""
+    everything = {WEB: HAS_ADDRESS, APEX: Found(Rcode.NOERROR, answer=(NS, SOA), additional=(A,))}
+    zones = dict.fromkeys(EVERYWHERE, Found(Rcode.NOTAUTH)) | {APEX: Found(Rcode.NOERROR, answer=(SOA,))}
+    refused = dict.fromkeys(EVERYWHERE, Found(Rcode.REFUSED))
+    over_tcp = transport == socket.SOCK_STREAM
+    wanted = {
+        ANY: USUAL | everything if over_tcp else dict.fromkeys(EVERYWHERE, OVER_TCP),
+        AXFR: zones if over_tcp else USUAL,
+        IXFR: zones if over_tcp else refused,
+        TKEY: dict.fromkeys(EVERYWHERE, Found(Rcode.FORMERR)),
+        RRSIG: refused | dict.fromkeys(OTHERS, NOT_OURS),
+    }
+    with without_a_word(server):
+        for kind, answers in wanted.items():
+            for name in EVERYWHERE:
+                with closing(server.resolver(transport)) as resolver:  # each, as a transfer ends a connection
+                    assert resolver.found(name, kind) == answers[name], (kind, name)
+
+
+def test_other_classes_than_that_of_the_internet(server: NameServer, transport: int) -> None:
+    """Refused, or not known; of any class there is that of the internet, for which nobody speaks alone."""
+    refused, unknown = Found(Rcode.REFUSED), Found(Rcode.NOTIMP)
+    of_any = {name: found._replace(authoritative=False) for name, found in USUAL.items()}
+    with asking(server, transport) as resolver:
+        for name in EVERYWHERE:
+            for of_class in (0, 2, 4, 254, 65535):
+                assert {resolver.found(name, kind, of_class) for kind in (A, SOA, TXT)} == {refused}
+            assert {resolver.found(name, kind, CH) for kind in (A, SOA)} == {unknown}
+            assert resolver.found(name, TXT, CH) == refused
+            assert resolver.found(name, TXT, ANY_CLASS) == of_any[name]
+        assert resolver.found(WEB, A, ANY_CLASS) == HAS_ADDRESS._replace(authoritative=False)
+        assert resolver.found("version.bind", TXT, CH) == Found(Rcode.NOERROR, answer=(TXT,))
 
 
 def test_junk_on_the_socket_is_answered_with_nothing(server: NameServer) -> None:
