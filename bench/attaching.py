@@ -31,6 +31,7 @@ from lab.namespaces import Namespace
 from lab.syscalls import detach
 from workers import document
 from workers.attaching.keeper import Keeper
+from workers.cni.gate import Gate
 from workers.document import Document
 from workers.holdings import ATTACHED, Attachment, Holdings, Port
 from workers.kernel.door import Kernel
@@ -127,7 +128,7 @@ def _bench(directory: Path, node: Namespace) -> Iterator[Bench]:
     network = replace(document.parse(scene.body(2)), cni_config=str(directory / "net.d"))
     with node.entered(), Kernel() as kernel:
         reconcile(network, settings, kernel)
-        keeper = Keeper(settings, lambda: network)
+        keeper = Keeper(settings, lambda: network, Gate(lambda: None))
         keeper.start()
         try:
             yield Bench(directory, keeper, network, node)

@@ -124,11 +124,14 @@ class Bench:
         self.lost.append((through.lost, through.sent))
         return pair
 
+    def _apply(self, plan: Plan) -> None:
+        apply(plan, self.kernel, let_pass=lambda network: None)
+
     def _switch(self) -> Pair:
         _, todo = look(document.parse(scene.body(self.count, "always")), self.settings, self.kernel)
         devices = [change for change in todo.changes if not isinstance(change.object, Route)]
-        apply(Plan(tuple(devices)), self.kernel)
-        ours = timed(partial(apply, self._routes("always"), self.kernel))
+        self._apply(Plan(tuple(devices)))
+        ours = timed(partial(self._apply, self._routes("always")))
         ip("-batch", "-", stdin="\n".join(f"route add {self._line(n)}" for n in self._peers()))
         moves = (f"route replace {self._line(n, tunnel=True)}" for n in self._peers())
         theirs = timed(partial(ip, "-batch", "-", stdin="\n".join(moves)))

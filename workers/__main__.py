@@ -19,15 +19,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workers import cache, config, files, logs
+from workers import cache, config, files, logs, systemd, wire
 from workers.agent import Agent
+from workers.attaching import post
 from workers.cache import Cache, CacheError
+from workers.cni.gate import Gate
+from workers.cni.reserving import Reserving
 from workers.config import Settings, SettingsError
 from workers.confirm import Confirm
 from workers.control import Control, ControlError, Gone, Silent
 from workers.courier import ATTEMPTS, TRIAL_PAUSE
 from workers.desired import Desired
 from workers.document import Document, DocumentError
+from workers.holdings import Holdings
 from workers.kernel.door import Kernel
 from workers.reconcile import Outcome, look, reconcile
 from workers.watch import Watch
@@ -66,7 +70,7 @@ def run(settings: Settings) -> int:
     logs.start()
     signalled = _signals()
     with Watch() as watch:
-        agent = Agent(settings, watch)
+        agent = Agent(settings, watch, systemd.ready)
         log.info("started", extra={"node": settings.node, "url": settings.url})
         agent.start()
         agent.built.wait(HEAD_START)
@@ -87,11 +91,12 @@ def once(settings: Settings) -> int:
     confirm = Confirm(store, settings)
     control = Control(settings, confirm.answered)
     fetched = _fetched(control, store, confirm)
+    gate = _reserved(control, settings)
     with Kernel() as kernel:
-        desired, outcome = _carry_out(fetched, settings, kernel, confirm)
+        desired, outcome = _carry_out(fetched, settings, kernel, confirm, gate)
         _prove(confirm, control)
         if confirm.give_up():
-            desired, outcome = _carry_out(fetched, settings, kernel, confirm)
+            desired, outcome = _carry_out(fetched, settings, kernel, confirm, gate)
     _print(outcome.changes, "changed")
     _print(outcome.left, "NOT changed")
     _print((*desired.findings, *outcome.findings), "problem")
@@ -114,16 +119,33 @@ def plan(settings: Settings) -> int:
 
 
 def _carry_out(
-    document: Document, settings: Settings, kernel: Kernel, confirm: Confirm
+    document: Document, settings: Settings, kernel: Kernel, confirm: Confirm, gate: Gate
 ) -> tuple[Desired, Outcome]:
     """The document, or what is in force in its place."""
     desired = confirm.in_force(Desired(document))
     assert desired.document
     outcome = reconcile(
-        desired.document, settings, kernel, before_apply=partial(confirm.before, desired.document)
+        desired.document,
+        settings,
+        kernel,
+        before_apply=partial(confirm.before, desired.document),
+        let_pass=gate.let_pass,
     )
     confirm.after(desired.document)
     return desired, outcome
+
+
+def _reserved(control: Control, settings: Settings) -> Gate:
+    """The lease store holds what is reserved, as far as that is known; the gate that tells how far."""
+    try:
+        found = post.verified(control.holdings(0) or b"", settings.node)
+    except (ControlError, wire.WireError) as error:
+        print(f"reservations from the cache: {error}")
+        found = post.cached(settings.state_dir / post.FILE, settings.node) or Holdings(settings.node, 0)
+    gate = Gate(lambda: None)
+    gate.named(control.holdings_version)
+    gate.held(found.version, Reserving(settings.cni_store).hold(found.reservations).troubles)
+    return gate
 
 
 def _prove(confirm: Confirm, control: Control) -> None:

@@ -21,7 +21,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ from workers.attaching.journal import Journal
 from workers.attaching.keeper import Keeper
 from workers.cache import Cache, CacheError
 from workers.changes import Change
+from workers.cni.gate import Gate
 from workers.cni.store import Store
 from workers.config import Settings
 from workers.confirm import Confirm
@@ -63,16 +64,19 @@ log = logging.getLogger("netadmin.agent")
 
 
 class Agent(threading.Thread):
-    def __init__(self, settings: Settings, watch: Watch) -> None:
+    def __init__(self, settings: Settings, watch: Watch, ready: Callable[[], None] = lambda: None) -> None:
+        """``ready``: called when all was done that could be with what an earlier process left."""
         super().__init__(name="agent", daemon=True)
         self._settings = settings
         self._watch = watch
+        self._ready = ready
         self._cache = Cache(settings.state_dir, settings.node)
         self._store = Store(settings.cni_store)
         self._damping = Damping()
         self._confirm = Confirm(self._cache, settings)
         self._answers = Answers(settings, lambda: self._in_force().document)
-        self._keeper = Keeper(settings, lambda: self._in_force().document)
+        self._gate = Gate(lambda: watch.wake("reserved"))
+        self._keeper = Keeper(settings, lambda: self._in_force().document, self._gate)
         self._leaks = Finder(
             settings,
             lambda: self._in_force().document,
@@ -86,7 +90,7 @@ class Agent(threading.Thread):
             self._restored(),
             lambda reasons: watch.wake(*reasons),
             self._answers.ask,
-            self._keeper.fetch,
+            self._named,
         )
         self._prober = Prober(lambda: watch.wake("probes"))
         self._rivals = Rivals()
@@ -119,6 +123,11 @@ class Agent(threading.Thread):
         """What the node must hold for services changed. For any thread; returns at once."""
         self._keeper.fetch()
 
+    def _named(self, version: int) -> None:
+        """The control plane has holdings of that version for this node; before the document is in force."""
+        self._gate.named(version)
+        self._keeper.fetch(version)
+
     def stop(self) -> None:
         """End after the run that is under way. The network stays as it is. For any thread."""
         self._stopping = True
@@ -146,11 +155,15 @@ class Agent(threading.Thread):
                 log.exception("a run failed; the network stays as it is until the next")
                 self._post(reporting.failed(self._settings, self._in_force(), error, self._told))
                 self._failures += 1
+                self._ready()
                 self._watch.pause(self._backoff())
 
     def _serve(self, kernel: Kernel) -> None:
         """Runs, until told to stop; raises what a run raises."""
-        reasons = {"start"}
+        self._turn(kernel, {"start"})
+        self._gate.settle()
+        self._ready()
+        reasons = self._next()
         while not self._stopping:
             if reasons == {"probes"} and self._last is not None:
                 self._tell_probes(self._last)
@@ -212,6 +225,7 @@ class Agent(threading.Thread):
                 on_trial,
                 self._watch.linger,
                 self._seen,
+                self._gate.let_pass,
             )
         except Exception:
             self._confirm.interrupted()

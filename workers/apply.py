@@ -8,13 +8,14 @@ finding says it all; the rest goes on. No process is started, but for the weave 
 """
 
 import errno
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from itertools import groupby
 
 from workers.changes import Change, Plan, Verb
 from workers.cni import directory, router
 from workers.cni.confs import Conf
+from workers.cni.gate import Unreserved
 from workers.cni.router import WeaveError
 from workers.cni.weave import PluginLink, Router
 from workers.kernel import addresses, forwarding, links, routes, tunnels
@@ -44,30 +45,33 @@ AGAIN = "It is tried again at the next look; if it stays, look at the device and
 Refusal = tuple[Change, Exception]
 
 
-def apply(plan: Plan, kernel: Kernel) -> list[Finding]:
-    """Carry out all that can be; a finding for each change that was refused."""
+def apply(plan: Plan, kernel: Kernel, let_pass: Callable[[str], None]) -> list[Finding]:
+    """Carry out all that can be; a finding for each change that was refused.
+
+    ``let_pass`` is called with a network before its CNI file is written; raises Unreserved if it must not be.
+    """
     findings: list[Finding] = []
     broken: set[str] = set()
     for kind, run in groupby(plan.changes, key=lambda change: type(change.object)):
         possible = [change for change in run if change.object.needs not in broken]
-        refusals = _routes(possible, kernel) if kind is Route else _each(possible, kernel)
+        refusals = _routes(possible, kernel) if kind is Route else _each(possible, kernel, let_pass)
         findings += [_finding(change, error) for change, error in refusals]
         broken |= {device for change, _ in refusals if (device := _device_lost(change))}
     return findings
 
 
-def _each(changes: Iterable[Change], kernel: Kernel) -> list[Refusal]:
+def _each(changes: Iterable[Change], kernel: Kernel, let_pass: Callable[[str], None]) -> list[Refusal]:
     refusals: list[Refusal] = []
     for change in changes:
         try:
-            _carry_out(change, kernel)
-        except (OSError, NftError, WeaveError) as error:
+            _carry_out(change, kernel, let_pass)
+        except (OSError, NftError, WeaveError, Unreserved) as error:
             refusals.append((change, error))
     return refusals
 
 
-def _carry_out(change: Change, kernel: Kernel) -> None:
-    """One change that is not a route; raises OSError, NftError or WeaveError."""
+def _carry_out(change: Change, kernel: Kernel, let_pass: Callable[[str], None]) -> None:
+    """One change that is not a route; raises OSError, NftError, WeaveError or Unreserved."""
     removing = change.verb is Verb.REMOVE
     match change.object:
         case Bridge() as bridge:
@@ -93,6 +97,7 @@ def _carry_out(change: Change, kernel: Kernel) -> None:
         case Conf() as conf if removing:
             directory.remove(conf.path)
         case Conf() as conf:
+            let_pass(conf.network)
             directory.write(conf.path, conf.content)
         case PluginLink() as plugin:
             router.link(plugin.path, plugin.target)
@@ -144,5 +149,11 @@ def _finding(change: Change, error: Exception) -> Finding:
         network=change.object.network,
         subject=str(change),
         why=sentence or str(error),
-        remedy=REMEDIES.get(number, AGAIN) if number else AGAIN,
+        remedy=_remedy(error, number),
     )
+
+
+def _remedy(error: Exception, number: int | None) -> str:
+    if isinstance(error, Unreserved):
+        return error.remedy
+    return REMEDIES.get(number, AGAIN) if number else AGAIN

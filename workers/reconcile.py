@@ -45,7 +45,7 @@ class Outcome:
     changes: tuple[Change, ...]
     """Carried out, in order."""
     left: tuple[Change, ...]
-    """Still to do: the kernel refused them. Empty: the node is as the document says."""
+    """Still to do: they were refused. Empty: the node is as the document says."""
     findings: tuple[Finding, ...]
     observed: Observed
     """After the last change."""
@@ -68,20 +68,21 @@ def reconcile(
     before_apply: Callable[[Plan], None] = lambda todo: None,
     settle: Callable[[float], None] = time.sleep,
     last: Observed | None = None,
+    let_pass: Callable[[str], None] = lambda network: None,
 ) -> Outcome:
     """Make the node what the document says.
 
     ``before_look`` is called when a look begins: of what happened earlier, nothing needs
     another run. ``before_apply`` is called with each plan that is about to be carried out, ``settle``
     with the seconds that the peers get before routes move into a new tunnel. ``last`` is what the run before
-    this one saw.
+    this one saw. ``let_pass`` is that of ``apply``.
     Raises what the kernel's doors raise when they cannot look at all.
     """
     start = time.monotonic()
     early = _early(document, settings, last)
     if early:
         before_apply(early)
-        apply(early, kernel)
+        apply(early, kernel, let_pass)
     end = time.monotonic()
     before_look()
     observed, todo = look(document, settings, kernel)
@@ -93,7 +94,7 @@ def reconcile(
         if not todo:
             break
         before_apply(todo)
-        refused = _carry_out(todo, kernel, settle)
+        refused = _carry_out(todo, kernel, settle, let_pass)
         end = time.monotonic()
         before_look()
         tried = todo
@@ -117,11 +118,13 @@ def _early(document: Document, settings: Settings, last: Observed | None) -> Pla
     return Plan(tuple(Change(Verb.ADD, route) for route in routes))
 
 
-def _carry_out(todo: Plan, kernel: Kernel, settle: Callable[[float], None]) -> list[Finding]:
+def _carry_out(
+    todo: Plan, kernel: Kernel, settle: Callable[[float], None], let_pass: Callable[[str], None]
+) -> list[Finding]:
     """Both stages; after a refusal the second one is left to the next look."""
     now, late = stages(todo)
-    refused = apply(now, kernel)
+    refused = apply(now, kernel, let_pass)
     if refused or not late:
         return refused
     settle(SETTLE)
-    return apply(late, kernel)
+    return apply(late, kernel, let_pass)

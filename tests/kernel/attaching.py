@@ -24,6 +24,7 @@ from workers.attaching.attacher import Attacher
 from workers.attaching.hostports import HostPorts
 from workers.attaching.journal import Journal
 from workers.attaching.keeper import Keeper
+from workers.cni.gate import Gate
 from workers.cni.store import Store
 from workers.document import Document
 from workers.holdings import Attachment, Holdings, Port, Standing
@@ -70,7 +71,7 @@ def an_attacher(node: Node, document: Document) -> Iterator[Attacher]:
 @contextmanager
 def a_keeper(node: Node, document: Document) -> Iterator[Keeper]:
     """Started as by a worker; the control plane is away."""
-    keeper = Keeper(node.settings, lambda: with_directories(node, document))
+    keeper = Keeper(node.settings, lambda: with_directories(node, document), Gate(lambda: None))
     keeper.start()
     try:
         yield keeper

@@ -11,7 +11,6 @@ import pytest
 from tests.documents import bridge, document, loopback, peer, routed, routed6
 from tests.kernel.faults import Strike, dying, refusing, struck
 from tests.kernel.node import Node, a_node
-from workers.apply import apply
 from workers.changes import Plan
 from workers.kernel.netlink import Netlink
 
@@ -154,7 +153,7 @@ def _dies(node: Node, made: Plan, nth: int) -> bool:
     child = os.fork()
     if child == 0:
         with struck(node.kernel, Strike(nth, dying)):
-            apply(made, node.kernel)
+            node.carry_out(made)
         os._exit(0)
     _, status = os.waitpid(child, 0)
     return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL

@@ -11,7 +11,6 @@ import pytest
 
 from tests.documents import bridge, document, loopback, routed, routed6
 from tests.kernel.node import Node
-from workers.apply import apply
 from workers.document import Document
 
 STARTING = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system", "os.spawn"}
@@ -48,7 +47,7 @@ def test_no_process_is_started(node: Node, wanted: Document) -> None:
     children = _children()
     with _started() as started:
         made = node.plan(wanted)
-        apply(made, node.kernel)
+        node.carry_out(made)
         assert not node.plan(wanted)
     assert made
     assert started == []

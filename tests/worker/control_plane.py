@@ -64,6 +64,8 @@ class ControlPlane:
         self.after_next_document: Callable[[], object] | None = None
         """What happens to the control plane as soon as it has served the document that is declared now."""
         self.gone = False
+        self.withholds = False
+        """What the node must hold cannot be fetched."""
         self.held = threading.Event()
         self.held.set()
         self._server = _Server((address, port), _handler(self))
@@ -181,7 +183,9 @@ def _handler(plane: ControlPlane) -> type[BaseHTTPRequestHandler]:
                 )
 
         def _send_holdings(self) -> None:
-            if self.headers.get("If-None-Match") == f'"{plane.holdings.version}"':
+            if plane.withholds:
+                self._send(Answer(503))
+            elif self.headers.get("If-None-Match") == f'"{plane.holdings.version}"':
                 self._send(Answer(304))
             else:
                 self._send(Answer(200, {}, holdings.dump(plane.holdings)))

@@ -171,9 +171,9 @@ def test_a_lock_that_somebody_keeps_is_said_and_tried_again(
         fcntl.flock(lock, fcntl.LOCK_EX)
         held = reserving.hold(kept)
     assert len(held.troubles) == 1
-    assert f"{tmp_path}/backend1/lock: somebody has held it" in held.troubles[0]
+    assert f"{tmp_path}/backend1/lock: somebody has held it" in held.troubles["backend1"]
     assert names(tmp_path, "b2") == ["10.12.1.5"]
-    assert reserving.hold(kept).troubles == ()
+    assert reserving.hold(kept).troubles == {}
     assert names(tmp_path) == ["10.11.1.5"]
 
 

@@ -31,6 +31,7 @@ from workers.attaching.hostports import HostPorts, PortTaken
 from workers.attaching.jobs import Jobs
 from workers.attaching.journal import Journal
 from workers.attaching.post import Post
+from workers.cni.gate import Gate
 from workers.cni.reserving import Held as Reserved
 from workers.cni.reserving import Reserving
 from workers.config import Settings
@@ -65,10 +66,11 @@ log = logging.getLogger("netadmin.attaching")
 class Keeper(threading.Thread):
     """``hold``, ``fetch``, ``built``, ``give_up`` and ``stop`` are for any thread."""
 
-    def __init__(self, settings: Settings, in_force: Callable[[], Document | None]) -> None:
+    def __init__(self, settings: Settings, in_force: Callable[[], Document | None], gate: Gate) -> None:
         super().__init__(name="attaching", daemon=True)
         self._settings = settings
         self._in_force = in_force
+        self._gate = gate
         self._journal = Journal(settings.state_dir)
         self._post = Post(settings, self.hold)
         self._holdings = self._post.cached()
@@ -176,6 +178,7 @@ class Keeper(threading.Thread):
         self._take_outcomes()
         if self._holdings is None:
             # Never heard: nothing is known of what is no more wanted.
+            self._gate.held(0, {})
             self._take_reasons(self._watch.wait(LOOK_INTERVAL), ports)
             return
         holdings = self._holdings
@@ -198,9 +201,10 @@ class Keeper(threading.Thread):
             self._reservations = holdings.reservations
             stores = {self._settings.cni_store / one.network for one in holdings.reservations}
             self._watch.follow(dict.fromkeys(stores, "leases"))
-            for trouble in self._reserved.troubles:
+            for trouble in self._reserved.troubles.values():
                 log.error("reservations: %s", trouble)
             self._reserve_again = time.monotonic() + FIRST_RETRY if self._reserved.troubles else math.inf
+        self._gate.held(holdings.version, self._reserved.troubles)
         return self._reserved.declined
 
     def _start_jobs(self, holdings: Holdings, attacher: Attacher, now: float) -> None:

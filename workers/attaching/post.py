@@ -14,6 +14,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from workers import files, holdings, wire
 from workers.config import Settings
@@ -22,6 +23,8 @@ from workers.holdings import Holdings, Statement
 
 LONGEST_PAUSE = 30.0
 """Seconds between two attempts while the control plane is away; the first pause is half a second."""
+FILE = "holdings.json"
+"""In the worker's state directory."""
 log = logging.getLogger("netadmin.attaching")
 
 
@@ -30,7 +33,7 @@ class Post(threading.Thread):
 
     def __init__(self, settings: Settings, hold: Callable[[Holdings], None]) -> None:
         super().__init__(name="post", daemon=True)
-        self.path = settings.state_dir / "holdings.json"
+        self.path = settings.state_dir / FILE
         self._node = settings.node
         self._control = Control(settings)
         self._hold = hold
@@ -45,14 +48,8 @@ class Post(threading.Thread):
 
     def cached(self) -> Holdings | None:
         """What was fetched last, by an earlier process; None: nothing, or not whole."""
-        try:
-            found = self._verified(self.path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except (OSError, wire.WireError) as error:
-            log.error("%s: %s; ignored until the control plane answers", self.path, error)
-            return None
-        self._version = found.version
+        found = cached(self.path, self._node)
+        self._version = found.version if found else 0
         return found
 
     def drop(self) -> None:
@@ -122,7 +119,7 @@ class Post(threading.Thread):
         body = self._control.holdings(self._version)
         if body is None:
             return
-        found = self._verified(body)
+        found = verified(body, self._node)
         self._version = found.version
         try:
             self.path.unlink(missing_ok=True)
@@ -135,12 +132,6 @@ class Post(threading.Thread):
         except OSError as error:
             log.warning("%s: cannot be written (%s); a restart needs the control plane", self.path, error)
 
-    def _verified(self, body: bytes) -> Holdings:
-        found = holdings.parse(body)
-        if found.node != self._node:
-            raise wire.WireError(f"node={found.node}: these holdings are not for {self._node}")
-        return found
-
     def _answered(self) -> None:
         self._state, self._failures = "", 0
 
@@ -152,3 +143,22 @@ class Post(threading.Thread):
             self._failures += 1
             pause = min(0.5 * 2 ** min(self._failures - 1, 10), LONGEST_PAUSE) * random.uniform(0.75, 1.0)
             self._not_before = time.monotonic() + pause
+
+
+def verified(body: bytes, node: str) -> Holdings:
+    """Read holdings and make sure that they are this node's; raises WireError."""
+    found = holdings.parse(body)
+    if found.node != node:
+        raise wire.WireError(f"node={found.node}: these holdings are not for {node}")
+    return found
+
+
+def cached(path: Path, node: str) -> Holdings | None:
+    """What was written last; None: nothing, or not whole."""
+    try:
+        return verified(path.read_bytes(), node)
+    except FileNotFoundError:
+        return None
+    except (OSError, wire.WireError) as error:
+        log.error("%s: %s; ignored until the control plane answers", path, error)
+        return None

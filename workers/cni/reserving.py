@@ -12,7 +12,7 @@ plugin waits for milliseconds.
 import ipaddress
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -33,8 +33,8 @@ class Held:
     """What became of reservations; all others are held."""
 
     declined: tuple[Declined, ...] = ()
-    troubles: tuple[str, ...] = ()
-    """Why some could not be held or dropped now, a sentence each; to be tried again."""
+    troubles: Mapping[str, str] = field(default_factory=dict)
+    """Why some could not be held or dropped now, a sentence by network; to be tried again."""
 
 
 @dataclass(slots=True)
@@ -57,15 +57,15 @@ class Reserving:
         places = {(one.network, ipaddress.ip_address(one.address)): one.id for one in wanted}
         entries = {(entry.network, entry.address): entry for entry in self._store.entries()}
         todo = _todo(places, entries)
-        troubles = []
+        troubles = {}
         for network, changes in sorted(todo.items()):
             try:
                 self._change(network, changes)
             except (OSError, StoreBusy) as error:
-                troubles.append(str(error))
+                troubles[network] = str(error)
         if todo:
             entries = {(entry.network, entry.address): entry for entry in self._store.entries()}
-        return Held(_declined(places, entries), tuple(troubles))
+        return Held(_declined(places, entries), troubles)
 
     def _change(self, network: str, todo: _Todo) -> None:
         """Raises OSError or StoreBusy; what was done so far stays."""
