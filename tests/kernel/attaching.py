@@ -19,7 +19,7 @@ from tests.documents import bridge, document
 from tests.kernel.faults import Strike, dying
 from tests.kernel.node import Node
 from workers import holdings
-from workers.attaching import chain
+from workers.attaching import chain, sight
 from workers.attaching.attacher import Attacher
 from workers.attaching.hostports import HostPorts
 from workers.attaching.journal import Journal
@@ -62,9 +62,12 @@ def held(node: Node, *attachments: Attachment, version: int = 1) -> None:
 
 @contextmanager
 def an_attacher(node: Node, document: Document) -> Iterator[Attacher]:
+    """It has found what is there, as that of a worker that starts."""
     journal = Journal(node.settings.state_dir)
-    journal.read()
     with HostPorts(node.settings.nft_table) as ports:
+        for entry in journal.read().values():
+            ports.restore(entry)
+        ports.keep()
         yield Attacher(node.settings, journal, ports, lambda: with_directories(node, document))
 
 
@@ -200,6 +203,8 @@ def struck(strike: Strike) -> Iterator[None]:
         (namespaces, "make"),
         (namespaces, "fresh"),
         (namespaces, "remove"),
+        (sight, "remove_outside"),
+        (sight, "mend_outside"),
     )
     with pytest.MonkeyPatch.context() as patch:
         for owner, name in doors:

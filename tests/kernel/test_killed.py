@@ -1,5 +1,6 @@
 """Attachments when the worker is killed: whatever it was doing, the next one puts all right."""
 
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -18,13 +19,17 @@ from tests.kernel.attaching import (
     becomes,
     dies,
     dies_while_a_plugin_runs,
+    exposed,
     held,
     is_empty,
     leases,
+    remains,
+    symlink,
     veths,
 )
 from tests.kernel.node import Node, a_node
-from workers.holdings import Attachment
+from workers.holdings import Attachment, Standing
+from workers.kernel import ports
 
 
 def test_a_worker_that_was_killed_at_any_step_of_attaching_leaves_nothing_and_no_second_lease(
@@ -115,15 +120,70 @@ def test_the_own_namespace_of_a_service_that_is_gone_meanwhile_goes_too(tmp_path
     assert nth > 6
 
 
+@pytest.mark.parametrize("restarted", [False, True], ids=["where it is", "in another namespace"])
+def test_a_worker_that_was_killed_at_any_step_of_attaching_again_leaves_one_with_the_address_of_before(
+    tmp_path: Path, restarted: bool
+) -> None:
+    for nth in count(1):
+        with a_node(tmp_path / str(nth)) as node, Namespace("c1") as first, Namespace("c1") as second:
+            node.converge(attaching.with_directories(node, NETWORK))
+            symlink(path := tmp_path / "container", first)
+            one = attachment(str(path), expose=MAPPED)
+            with an_attacher(node, NETWORK) as attacher:
+                entry = attacher.settle(one, None, False).entry
+            assert entry
+            symlink(path, second if restarted else first)
+            held(node, again := replace(one, interface="eth13"))
+            if not dies(node, NETWORK, lambda a, again=again, entry=entry: a.renew(again, entry), nth):
+                break
+            attached = _attaches_once(node, again, second if restarted else first)
+            assert attached.addresses == ("10.10.10.2",)
+            assert addresses(first) == []
+    assert nth > 12
+
+
+def test_a_worker_that_was_killed_at_any_step_of_a_change_of_host_ports_makes_it_where_it_is(
+    tmp_path: Path,
+) -> None:
+    for nth in count(1):
+        with a_node(tmp_path / str(nth)) as node, Namespace("c1") as inside:
+            node.converge(attaching.with_directories(node, NETWORK))
+            one = attachment(inside.path, expose=MAPPED)
+            with an_attacher(node, NETWORK) as attacher:
+                entry = attacher.settle(one, None, False).entry
+            assert entry
+            held(node, other := replace(one, expose=exposed((80, 8002, "tcp"))))
+            if not dies(
+                node, NETWORK, lambda a, other=other, entry=entry: a.settle(other, entry, False), nth
+            ):
+                break
+            assert _attaches_once(node, other, inside).mac == entry.mac
+    assert nth > 6
+
+
 def _converges(node: Node, one: Attachment, inside: Namespace) -> None:
     """The next worker attaches it, once; the one after that has nothing to hold and leaves nothing."""
-    with a_keeper(node, NETWORK) as keeper:
-        standing = becomes(keeper, one, "attached")
-    (address,) = standing.addresses
-    assert addresses(inside) == [f"{address}/24"]
-    assert leases(node) == {address: one.id}
-    assert len(veths(node)) == 1
+    _attaches_once(node, one, inside)
     held(node, version=2)
     with a_keeper(node, NETWORK):
         until(lambda: is_empty(node), what="all is gone", within=10)
     assert addresses(inside) == []
+
+
+def _attaches_once(node: Node, one: Attachment, inside: Namespace) -> Standing:
+    """The next worker does: one lease, one interface, its host ports and no others."""
+    with a_keeper(node, NETWORK) as keeper:
+        standing = becomes(keeper, one, "attached")
+    (address,) = standing.addresses
+    assert addresses(inside, one.interface) == [f"{address}/24"]
+    assert leases(node) == {address: one.id}
+    assert len(veths(node)) == 1
+    assert _mapped(node) == {f"{p.protocol} . {p.host_port} : {address} . {p.port}" for p in one.expose}
+    assert remains(node)["journal"] == [f"{one.id}.json"]
+    return standing
+
+
+def _mapped(node: Node) -> set[str]:
+    """Host ports, as nft shows them."""
+    table = node.namespace.call(["nft", "list", "table", "inet", ports.name(node.settings.nft_table)]).stdout
+    return {text for holder, text in ports.parse(table).elements if holder == ports.MAPS[4]}

@@ -19,6 +19,7 @@ from tests.kernel.attaching import (
     an_attacher,
     attachment,
     becomes,
+    dies_while_a_plugin_runs,
     held,
     leases,
     remains,
@@ -32,6 +33,12 @@ PASSES = "exec python3 -c 'import json, sys; print(json.dumps(json.load(sys.stdi
 """What a good plugin at the end of a list may do: answer what the one before did."""
 STUBBORN = "test $CNI_COMMAND = DEL && test -e {} && echo not now >&2 && exit 1; exec /usr/lib/cni/bridge"
 """Does not detach while that file is there."""
+TAKES_ITS_TIME = """
+test $CNI_COMMAND = ADD && ! test -e {0} || exec /usr/lib/cni/host-local
+: >{0}; sleep 0.4; printf '%s\\r\\n%s' $CNI_CONTAINERID $CNI_IFNAME >{0}
+echo '{{"cniVersion": "1.0.0", "ips": [{{"address": "10.10.10.9/24", "gateway": "10.10.10.1"}}]}}'
+"""
+"""As ``host-local``, for that address, with a pause where it has none."""
 Rude = Callable[[str], Node]
 
 
@@ -135,8 +142,26 @@ def test_an_address_is_given_back_when_nobody_has_it_any_more(
     assert leases(node) == {}
 
 
-def test_an_orphan_has_ended_when_its_work_is_undone() -> None:
+def test_an_orphan_that_is_just_taking_an_address_is_let_finish(
+    node: Node, inside: Namespace, tmp_path: Path
+) -> None:
+    """What ``host-local`` made, and did not write yet whose it is, no DEL would give back."""
+    shutil.copytree("/usr/lib/cni", plugins := tmp_path / "plugins")
+    (store := node.settings.cni_store / "local1").mkdir(parents=True)
+    _program(plugins / "host-local", TAKES_ITS_TIME.format(store / "10.10.10.9"))
+    node.settings = replace(node.settings, cni_plugins=str(plugins))
+    node.converge(attaching.with_directories(node, NETWORK))
+    held(node, one := attachment(inside.path))
+    assert dies_while_a_plugin_runs(node, NETWORK, lambda attacher: attacher.settle(one, None, False), 0.1)
+    assert leases(node) == {"10.10.10.9": ""}
+    with a_keeper(node, NETWORK) as keeper:
+        becomes(keeper, one, "attached")
+    assert list(leases(node).values()) == [one.id]
+
+
+def test_an_orphan_has_ended_when_its_work_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Much memory makes its end last some milliseconds."""
+    monkeypatch.setattr(chain, "ORPHANED", 0.1)
     large = "b = bytearray(b'x') * (200 << 20); print(flush=True); import time; time.sleep(60)"
     environment = {**os.environ, "CNI_CONTAINERID": "f" * 32}
     command = [sys.executable, "-c", large]

@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -25,6 +26,9 @@ PATIENCE = 60.0
 """Seconds for one plugin."""
 ENDING = 5.0
 """Seconds for one that is ended: what it asked of the kernel last is done first."""
+ORPHANED = 1.0
+"""Seconds for those that a killed worker left: ``host-local`` that is ended between making a lease and
+writing whose it is leaves one that no DEL gives back."""
 ADMIN = "/usr/sbin:/sbin"
 """Where plugins find iptables, whatever PATH the worker was started with."""
 LAST = 500
@@ -66,12 +70,13 @@ def delete(entry: Entry, netns: str) -> list[PluginError]:
 
 
 def end_orphans(ids: set[str]) -> None:
-    """End plugins that a killed worker left running for these attachments, and wait until they have: they
-    would go on making what is about to be taken away."""
+    """Wait until plugins that a killed worker left running for these attachments have come to their end, and
+    end those that do not: they would go on making what is about to be taken away."""
     wanted = {f"CNI_CONTAINERID={one}".encode() for one in ids}
+    patient = time.monotonic() + ORPHANED
     for process in Path("/proc").iterdir() if wanted else ():
         if process.name.isdecimal() and _environment(process) & wanted:
-            _end(int(process.name))
+            _end(int(process.name), patient)
 
 
 def _environment(process: Path) -> set[bytes]:
@@ -81,12 +86,15 @@ def _environment(process: Path) -> set[bytes]:
         return set()
 
 
-def _end(pid: int) -> None:
+def _end(pid: int, patient: float) -> None:
+    """``patient``: until when it may come to its end by itself."""
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
         return
     try:
+        if _tells(handle, max(patient - time.monotonic(), 0.0)):
+            return
         signal.pidfd_send_signal(handle, signal.SIGKILL)
         if not _tells(handle, ENDING):
             log.error("plugin %d was ended, and has not ended in %g s", pid, ENDING)
