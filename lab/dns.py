@@ -134,11 +134,12 @@ class NameServer:
 class Recursor:
     """A recursor in front of a name server, in its namespace, on port 53; a context manager."""
 
-    def __init__(self, directory: Path, server: NameServer) -> None:
+    def __init__(self, directory: Path, server: NameServer, configuration: str) -> None:
         directory.mkdir()
         self._server = server
         self._control = server.recursor_control.parent
-        self._config = directory / "recursor.conf"
+        self.config = directory / "recursor.conf"
+        self.config.write_text(configuration)
         argv = [
             "pdns_recursor", f"--config-dir={directory}", f"--socket-dir={self._control}", "--daemon=no",
             "--write-pid=no", "--security-poll-suffix=",
@@ -150,16 +151,17 @@ class Recursor:
         argv = ["dig", f"@{self._server.address}", "+tries=1", "+time=5", "+short", name, kind]
         return sorted(self._server.namespace.call(argv).stdout.splitlines())
 
+    def reload(self) -> None:
+        """It takes the zones that its file has by now."""
+        argv = ["rec_control", f"--config-dir={self.config.parent}", f"--socket-dir={self._control}"]
+        self._server.namespace.run([*argv, "reload-zones"])
+
     def _answers(self) -> bool:
         """Not with a complaint of dig about an attempt that was refused."""
         found = self.ask("ns0.c1")
         return bool(found) and not any(line.startswith(";") for line in found)
 
     def __enter__(self) -> Self:
-        at = f"{self._server.address}:{self._server.port}"
-        self._config.write_text(
-            self._server.configured("recursor", "--authoritative", at, "--listen", self._server.address)
-        )
         self.program.start()
         try:
             until(self._answers, what="the recursor answers", within=START)

@@ -4,7 +4,7 @@ Values that matter were measured; docs/dns.md says what each is for.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,16 +71,36 @@ def pdns(socket: Path, control: Path, listen: Sequence[str], port: int) -> str:
 
 def recursor(facts: Facts, authoritative: Endpoint, listen: Sequence[str], upstream: Sequence[str]) -> str:
     """recursor.conf: our zones are asked of PowerDNS, the rest of ``upstream``, or from the root down."""
-    forwarded = ", ".join(f"{apex.rstrip('.')}={authoritative}" for apex in facts.apexes)
     settings: dict[str, object] = {
         "local-address": ", ".join(listen),
         "local-port": 53,
-        "forward-zones": forwarded,
+        "forward-zones": ", ".join(f"{zone}={authoritative}" for zone in _zones(facts)),
         "dnssec": "off",
     }
     if upstream:
         settings["forward-zones-recurse"] = f".={';'.join(upstream)}"
     return _settings(settings)
+
+
+def require_forwarded(facts: Facts, authoritative: Endpoint, file: Path) -> None:
+    """Raises Problem when a recursor's file forwards others to PowerDNS than the zones that are served."""
+    try:
+        text = file.read_text(errors="replace")
+    except OSError as error:
+        raise Problem(
+            Fault("check", str(file), f"cannot be read ({error.strerror})", "Name the recursor's file")
+        ) from None
+    has, served = set(_forwarded(text, authoritative)), _zones(facts)
+    remedy = "Make it again with its options: manage.py dns config recursor; then: rec_control reload-zones"
+    faults = []
+    if lacks := [zone for zone in served if zone not in has]:
+        faults.append(
+            Fault("check", str(file), f"does not forward {', '.join(lacks)} to {authoritative}", remedy)
+        )
+    if extra := sorted(has.difference(served)):
+        faults.append(Fault("check", str(file), f"forwards {', '.join(extra)}, not served any more", remedy))
+    if faults:
+        raise Problem(*faults)
 
 
 def resolv(facts: Facts, service: str) -> str:
@@ -169,6 +189,20 @@ def _domain(service: str) -> str:
     if faults:
         raise Problem(*faults)
     return path.domain
+
+
+def _zones(facts: Facts) -> list[str]:
+    """As the recursor names them."""
+    return [apex.rstrip(".") for apex in facts.apexes]
+
+
+def _forwarded(text: str, authoritative: Endpoint) -> Iterator[str]:
+    """Zones that a recursor.conf has asked of PowerDNS."""
+    for line in re.findall(r"^\s*forward-zones\s*\+?=(.*)$", text, re.MULTILINE):
+        for entry in line.split(","):
+            zone, _, server = entry.strip().partition("=")
+            if server == str(authoritative):
+                yield zone.rstrip(".").lower()
 
 
 def _settings(values: dict[str, object]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from networks import cluster
+from networks import cluster, declare
 from networks.models import Network
 from nodes.models import Node
 from tests import factories
@@ -78,6 +78,36 @@ def test_the_recursor_asks_powerdns_for_all_our_zones(run: Run) -> None:
     for zone in ("c1", "11.10.in-addr.arpa", "22.10.in-addr.arpa", "0.0.0.0.0.0.0.0.0.1.d.f.ip6.arpa"):
         assert f"{zone}=127.0.0.1:5300" in zones
     assert "forward-zones-recurse=.=192.0.2.1;192.0.2.2" in lines
+
+
+def test_a_file_of_the_recursor_is_checked_for_the_zones_that_there_are_by_now(
+    run: Run, refusal: Refusal, backend1: Network, tmp_path: Path
+) -> None:
+    file = tmp_path / "netadmin.conf"
+    check = f"dns config recursor --check {file}"
+    file.write_text("\n".join(run("dns config recursor --upstream 192.0.2.1")))
+    assert run(check) == [f"{file} forwards every zone"]
+    factories.a_network("backend2", "10.12.0.0/16")
+    remedy = "Make it again with its options: manage.py dns config recursor; then: rec_control reload-zones"
+    lacks = f"check={file}: does not forward 12.10.in-addr.arpa to 127.0.0.1:5300. {remedy}"
+    assert refusal(check) == lacks
+    file.write_text(f"{file.read_text()}\nforward-zones+=12.10.in-addr.arpa=192.0.2.1:53")
+    assert refusal(check) == lacks  # it asks somebody else
+    file.write_text(f"{file.read_text()}\n forward-zones += 12.10.in-addr.arpa.=127.0.0.1:5300")
+    assert run(check) == [f"{file} forwards every zone"]
+    declare.withdraw("backend2", by="oscar")
+    assert refusal(check) == f"check={file}: forwards 12.10.in-addr.arpa, not served any more. {remedy}"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("recursor --check /nowhere", "check=/nowhere: cannot be read (No such file or directory)"),
+        ("pdns --check /etc/hostname", "check=pdns: names no zones"),
+    ],
+)
+def test_what_is_no_file_of_the_recursor_is_not_checked(refusal: Refusal, line: str, said: str) -> None:
+    assert refusal(f"dns config {line}").startswith(said)
 
 
 def test_powerdns_is_given_time_for_a_large_zone(run: Run) -> None:

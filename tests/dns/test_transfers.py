@@ -3,17 +3,19 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from io import StringIO
 from pathlib import Path
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import transaction
 
 from lab.dns import NameServer, Recursor
 from lab.waiting import until
+from networks import conflist
 from networks.dns import changes, loaded
 from networks.dns.names import of_holder
-from networks.models import Address, Allocation, Learnt, Network, State
+from networks.models import Address, Allocation, Learnt, Network, State, Type
 from nodes.models import Node
 from tests import factories
 from tests.dns.conftest import served
@@ -62,6 +64,49 @@ def test_a_transfer_has_the_whole_zone_and_is_what_the_dump_prints(
     assert transferred.splitlines()[0].split() == transferred.splitlines()[-1].split()  # the SOA ends it
 
 
+@pytest.fixture
+def of_plugins(server: NameServer, backend1: Network, node: Node) -> list[str]:
+    """Apexes of networks whose addresses plugins of others give, with one in use of each family."""
+    weave = factories.a_network("weave1", "10.32.0.0/12", Type.WEAVE)
+    direct = factories.a_network("direct", "10.13.0.0/24 fd13::/64", Type.CNI, template=conflist.EXAMPLE)
+    factories.an_allocation(weave, "10.35.0.7", node, service="root/svc/weaves")
+    factories.an_allocation(direct, "10.13.0.7 fd13::7", node, service="root/svc/direct")
+    factories.an_allocation(backend1, "10.11.0.7 fd10::7", node, service="root/svc/both")
+    changes.changed()
+    served()
+    zones = [
+        *(f"{second}.10.in-addr.arpa" for second in range(32, 48)),
+        "0.13.10.in-addr.arpa",
+        "0.0.0.0.0.0.0.0.0.0.0.0.3.1.d.f.ip6.arpa",
+    ]
+    until(lambda: all(server.ask(zone, "SOA") for zone in zones), what="the zones are served", within=5)
+    return zones
+
+
+PLUGINS_POINTERS = {
+    "7.0.35.10.in-addr.arpa": "weaves.root.svc.c1.",
+    "7.0.13.10.in-addr.arpa": "direct.root.svc.c1.",
+    f"7.{'0.' * 15}{'0.' * 12}3.1.d.f.ip6.arpa": "direct.root.svc.c1.",
+    f"7.{'0.' * 15}{'0.' * 12}0.1.d.f.ip6.arpa": "both.root.svc.c1.",
+}
+
+
+def test_zones_of_every_type_and_family_are_transferred_as_they_are_dumped(
+    server: NameServer, of_plugins: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    zones = [apex.rstrip(".") for apex in loaded.facts().apexes]
+    assert {*of_plugins, "c1", "0.0.0.0.0.0.0.0.0.1.d.f.ip6.arpa"} <= set(zones)
+    transferred = set[tuple[str, ...]]()
+    for zone in zones:
+        transferred |= records(server.dig("+noall", "+answer", zone, "AXFR"))
+    call_command("dns", "dump")
+    assert transferred == records(capsys.readouterr().out)
+    pointers = {(one[0].rstrip("."), one[4]) for one in transferred if one[3] == "PTR"}
+    assert pointers >= PLUGINS_POINTERS.items()
+    for name, address in (("direct", "fd13::7"), ("fd10--7.both", "fd10::7")):
+        assert (f"{name}.root.svc.c1.", "60", "IN", "AAAA", address) in transferred
+
+
 def test_addresses_of_a_service_come_in_turn(server: NameServer, backend1: Network, node: Node) -> None:
     for number in (1, 2, 3):
         factories.an_allocation(backend1, f"10.11.0.{number}", node, resource=f"ip#{number}")
@@ -80,8 +125,16 @@ def test_addresses_of_a_service_come_in_turn(server: NameServer, backend1: Netwo
 
 @pytest.fixture
 def recursor(server: NameServer, backend1: Network, tmp_path: Path) -> Iterator[Recursor]:
-    with Recursor(tmp_path / "recursor", server) as running:
+    with Recursor(tmp_path / "recursor", server, config_recursor(server)) as running:
         yield running
+
+
+def config_recursor(server: NameServer, *words: str) -> str:
+    """What ``manage.py dns config recursor`` prints."""
+    at, out = f"{server.address}:{server.port}", StringIO()
+    arguments = ("--authoritative", at, "--listen", server.address, *words)
+    call_command("dns", "config", "recursor", *arguments, stdout=out)
+    return out.getvalue()
 
 
 def test_a_recursor_in_front_sees_a_change_at_once(
@@ -104,6 +157,21 @@ def test_a_recursor_in_front_sees_a_change_at_once(
             what=f"{name} is {address}",
             within=1,
         )
+
+
+def test_a_recursor_is_told_to_take_the_zones_that_its_file_lacks(
+    recursor: Recursor, server: NameServer, of_plugins: list[str]
+) -> None:
+    check = ("--check", str(recursor.config))
+    with pytest.raises(CommandError, match="does not forward") as refused:
+        config_recursor(server, *check)
+    assert all(f" {zone}" in str(refused.value) for zone in of_plugins)
+    recursor.config.write_text(config_recursor(server))
+    assert config_recursor(server, *check) == f"{recursor.config} forwards every zone\n"
+    recursor.reload()
+    found = {name: recursor.ask(name, "PTR") for name in PLUGINS_POINTERS}
+    assert found == {name: [target] for name, target in PLUGINS_POINTERS.items()}
+    assert recursor.ask("direct.root.svc.c1", "AAAA") == ["fd13::7"]
 
 
 def test_every_record_is_answered_as_it_is_dumped(server: NameServer, backend1: Network, node: Node) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from netadmin.commandline import Verb, Verbs
-from netadmin.problems import Problem
+from netadmin.problems import Fault, Problem
 from networks import expose
 from networks.dns import configs, listing, loaded, masterfile
 from networks.dns.configs import Endpoint
@@ -19,6 +19,7 @@ CONTROL = Path("/run/pdns/pdns.controlsocket")
 EXAMPLES = """examples:
   manage.py dns config pdns > /etc/powerdns/pdns.d/netadmin.conf
   manage.py dns config recursor --listen 10.0.0.53 > /etc/powerdns/recursor.d/netadmin.conf
+  manage.py dns config recursor --check /etc/powerdns/recursor.d/netadmin.conf
   manage.py dns config resolv prod/svc/web
   manage.py dns config haproxy prod/svc/web --port 80/tcp
   manage.py dns config nginx prod/svc/web --port 80/tcp > /etc/nginx/conf.d/web.conf"""
@@ -67,6 +68,13 @@ class Command(Verbs):
             metavar="A",
             help="Where the recursor asks for all other names.",
         )
+        config.add_argument(
+            "--check",
+            type=Path,
+            metavar="FILE",
+            help="Print no configuration: end with status 1 and the zones that this file of the recursor "
+            "lacks or has too many, as networks were declared or withdrawn since it was made.",
+        )
         serve = verb(
             "serve",
             self.serve,
@@ -110,9 +118,14 @@ class Command(Verbs):
         listen: list[str] | None,
         authoritative: str,
         upstream: list[str],
+        check: Path | None,
     ) -> None:
         at = Endpoint.of(authoritative)
-        if program == "pdns":
+        if check:
+            _require_recursor(program)
+            configs.require_forwarded(loaded.facts(), at, check)
+            text = f"{check} forwards every zone\n"
+        elif program == "pdns":
             text = configs.pdns(socket, control, listen or [at.host], at.port)
         elif program == "recursor":
             text = configs.recursor(loaded.facts(), at, listen or ["127.0.0.1"], upstream)
@@ -132,6 +145,11 @@ class Command(Verbs):
 
         programs = [caches.authoritative(control), *([caches.recursor(recursor)] if recursor else [])]
         server.serve(server.Settings(Place(socket, owner, group, mode), tuple(programs), name))
+
+
+def _require_recursor(program: str) -> None:
+    if program != "recursor":
+        raise Problem(Fault("check", program, "names no zones", "Give it with: dns config recursor"))
 
 
 def _port(text: str) -> Port:
