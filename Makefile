@@ -1,6 +1,7 @@
 # make demo [ARGS=--once]   a cluster of three nodes on this machine, with the web pages
 # make test                 everything: lint, types, import contracts, all tests
-# make bench                what nodes, addresses and names cost beside what others need, as ratios of one run
+# make bench                what nodes, addresses and names cost beside what others need, as ratios of one run;
+#                           it fails when one is not what it must be
 # make lint                 without root: style, types, import contracts
 # Every target sets up what it needs; `make test` runs its parts two at a time.
 
@@ -20,10 +21,7 @@ test: setup-test
 	@$(MAKE) --no-print-directory -j2 --output-sync=target --keep-going $(PARTS)
 
 bench: setup-bench
-	@$(SANDBOX) $(BIN)/python -m bench.node
-	@$(SANDBOX) $(BIN)/python -m bench.attaching
-	@$(BIN)/python -m tests.postgres -- $(BIN)/python -m bench.addresses
-	@$(SANDBOX) $(BIN)/python -m bench.dns
+	@$(BIN)/python -m bench
 
 lint: check-lint check-types check-contracts
 

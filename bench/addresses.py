@@ -98,6 +98,7 @@ def main() -> None:
     table.head("in use")
     for name, pairs in rows.items():
         table.row(options.in_use, name, pairs, BOUNDS[name])
+    table.settle()
 
 
 def _bulk(client: Client) -> float:

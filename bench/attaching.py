@@ -109,6 +109,7 @@ def main() -> None:
             for name, pairs in rows.items():
                 table.row(1, name, pairs, BARE)
             _idle(bench)
+    table.settle()
 
 
 def _idle(bench: Bench) -> None:

@@ -60,6 +60,7 @@ def main(rounds: int) -> None:
             rows["empty"].append((scene.changing(lambda: scene.rate(COLD)), scene.rate(BIND_COLD)))
         for measure, pairs in rows.items():
             table.row(SERVICES, measure, pairs, BOUNDS[measure])
+    table.settle()
 
 
 class Scene:

@@ -67,6 +67,7 @@ def main() -> None:
                 through = partial(flood.Flood, node, peers, some)
                 _measure(Bench(kernel, scene.settings(Path(directory)), count, through), options.rounds)
         running.measure(count, options.rounds)
+    table.settle()
 
 
 @dataclass(frozen=True)
