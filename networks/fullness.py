@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from django.db.models import Count, F, Q, QuerySet
 from netaddr import IPAddress, IPNetwork
 
-from networks import addressing
-from networks.models import Address, Network, Segment
+from networks import addressing, holders
+from networks.models import Address, Allocation, Network, Segment
 from nodes.models import Node
 
 NEARLY = 0.9
 """From this share on a segment is worth a warning."""
+NONE_LEFT = "no IP addresses available"
+"""In words of host-local: a range is full."""
 IPV4 = Q(address__range=(IPAddress("0.0.0.0"), IPAddress("255.255.255.255")))
 
 
@@ -56,6 +58,29 @@ class Fullness:
     def nearly_full(self) -> bool:
         return self.used > 0 and self.used >= NEARLY * self.room
 
+    @property
+    def sentence(self) -> str:
+        """How much of it is in use; when it is full (one query) also by whom."""
+        by_whom = f", it is full: {holders.some(self.held, self.used)}" if self.full else ""
+        return f"{self.used} of the {self.room} addresses of {self.cidr} are in use{by_whom}"
+
+
+class Reasons:
+    """Why rows are as they are, for one who reads several: a range that is full is said with its holders."""
+
+    def __init__(self) -> None:
+        self._full: dict[tuple[int, int], list[str]] = {}
+        """Sentences by network and node."""
+
+    def of(self, row: Allocation) -> str:
+        """Four queries for each part that a node found full, whatever the number of rows; else none."""
+        if row.healthy or row.node is None or NONE_LEFT not in row.why:
+            return row.why
+        key = row.network_id, row.node.pk
+        if key not in self._full:
+            self._full[key] = [part.sentence for part in _parts(row.network, row.node) if part.full]
+        return "; ".join([row.why, *self._full[key]])
+
 
 def counted(held: QuerySet[Address] | None = None) -> Counts:
     """Those of nodes among these addresses (or all). One query."""
@@ -75,6 +100,11 @@ def of(network: Network, node: Node, segment: Segment | None, counts: Counts) ->
         _inside(Fullness(network, node, cidr, counts[network.pk, node.pk, cidr.version]))
         for cidr in network.part(segment)
     )
+
+
+def _parts(network: Network, node: Node) -> tuple[Fullness, ...]:
+    segment = network.segments.filter(node=node).first()
+    return of(network, node, segment, counted(network.addresses.filter(allocation__node=node)))
 
 
 def _inside(part: Fullness) -> Fullness:

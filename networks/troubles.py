@@ -73,8 +73,7 @@ def of_parts(parts: Iterable[Fullness]) -> list[Trouble]:
         Trouble(
             part.node,
             part.network.name,
-            f"{part.used} of the {part.room} addresses of {part.cidr} are in use"
-            + (f", it is full: {holders.some(part.held, part.used)}" if part.full else ""),
+            part.sentence,
             "Stop containers there, release reservations, or give the network larger segments",
         )
         for part in parts

@@ -88,6 +88,13 @@ def percent(share: float) -> str:
 
 
 @register.filter
+def why(row: Any, reasons: Any) -> str:
+    """What the reasons say of a row."""
+    text: str = reasons.of(row)
+    return text
+
+
+@register.filter
 def moment(at: datetime | None) -> SafeString | str:
     """A time; ``live.js`` writes it as "4 s ago" and keeps that true."""
     if at is None:

@@ -6,7 +6,7 @@ DELETE allocations/ID/?wait=5  ``allocations.release`` -> the node -> 204, or 20
 """
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet
@@ -21,6 +21,7 @@ from netadmin import rest
 from netadmin.problems import Fault, Problem
 from networks import allocations, attaching
 from networks.attaching import LONGEST_WAIT
+from networks.fullness import Reasons
 from networks.models import Address, Allocation, Learnt, State
 from networks.reservations import Kept
 from networks.resources import Ask
@@ -40,6 +41,9 @@ class AllocationSerializer(serializers.ModelSerializer[Allocation]):
     network = serializers.CharField(source="network.name")
     node = serializers.CharField(source="node.name", default=None, allow_null=True)
     addresses = serializers.SerializerMethodField(help_text="IPv4 first; none yet while it is requested.")
+    why = serializers.SerializerMethodField(
+        help_text="What is waited for, or wrong; of a range that is full also who has its addresses."
+    )
 
     class Meta:
         model = Allocation
@@ -47,6 +51,13 @@ class AllocationSerializer(serializers.ModelSerializer[Allocation]):
 
     def get_addresses(self, row: Allocation) -> list[str]:
         return [str(held.address) for held in row.addresses.all()]
+
+    def get_why(self, row: Allocation) -> str:
+        return self._reasons.of(row)
+
+    @cached_property
+    def _reasons(self) -> Reasons:
+        return Reasons()
 
 
 def reserved(network: str, kept: Sequence[Kept]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from netadmin.problems import Problem
 from netadmin.roles import OPERATOR
 from networks import allocations
 from networks.forms import GoingForm, ServiceForm
+from networks.fullness import Reasons
 from networks.models import Allocation
 from networks.services import asked_for
 from nodes.models import Event
@@ -106,8 +107,9 @@ def _listed(request: PageRequest) -> dict[str, Any]:
             | Q(network__name__icontains=word)
             | Q(netns__icontains=word)
         )
-    return {"services": part_of(request, rows), "asked": words}
+    return {"services": part_of(request, rows), "asked": words, "reasons": Reasons()}
 
 
 def _standing(row: Allocation) -> dict[str, Any]:
-    return {"row": row, "events": Event.objects.filter(kind="service", name=row.service)[:EVENTS]}
+    events = Event.objects.filter(kind="service", name=row.service)[:EVENTS]
+    return {"row": row, "reasons": Reasons(), "events": events}

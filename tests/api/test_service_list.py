@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries
 
 from networks import allocations
@@ -145,3 +147,25 @@ def test_it_asks_the_database_the_same_however_many_there_are(
         assert len(listed(vera)) == many
     with django_assert_num_queries(3):
         assert vera.get(f"{URL}prod/svc/s0/").status_code == 200
+
+
+FULL = "failed to allocate for range 0: no IP addresses available in range set: 10.13.0.1-10.13.0.2"
+
+
+def test_a_full_range_is_said_with_who_has_its_addresses_and_looked_at_once(
+    vera: Client, network: Network, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    small = factories.a_network("small", "10.13.0.0/16", ips_per_node=4)
+    n1 = Node.objects.get(name="n1")
+    rows = [ask("prod/svc/web", resource=f"ip#{number}", network="small") for number in range(9)]
+    said = [standing(row, state=FAILED, why=FULL) for row in rows]
+    assert state(of_node(n1), *said).status_code == 204
+    with CaptureQueriesContext(connection) as before:
+        assert {one["why"] for one in listed(vera)["prod/svc/web"]["resources"]} == {FULL}
+    factories.an_allocation(small, "10.13.0.2", n1, service="root/svc/db")
+    full = f"{FULL}; 1 of the 1 addresses of 10.13.0.0/30 are in use, it is full: "
+    full += "10.13.0.2 (root/svc/db on n1)"
+    with django_assert_num_queries(len(before) + 2):
+        shown = listed(vera)["prod/svc/web"]["resources"]
+    assert {one["why"] for one in shown} == {full}
+    assert vera.get(f"/api/v1/allocations/{rows[0].pk}/").json()["why"] == full

@@ -38,9 +38,9 @@ def attach() -> None:
     assert state(of_node(Node.objects.get(name="n1")), *said).status_code == 204
 
 
-def fail() -> None:
+def fail(why: str = "the range is full") -> None:
     """The node could not."""
-    said = standing(Allocation.objects.get(), state="failed", why="the range is full", remedy="Free some")
+    said = standing(Allocation.objects.get(), state="failed", why=why, remedy="Free some")
     assert state(of_node(Node.objects.get(name="n1")), said).status_code == 204
 
 
@@ -113,6 +113,18 @@ def test_who_asks_waits_for_what_the_node_does(
     assert run(f"service change {WEB} --expose 80/tcp --wait 60")[1].endswith("10.11.0.2  80/tcp  attached")
     assert refusal("service change web ip#7 --node n1") == (
         "resource=ip#7: is no resource of web on n1. It has ip#0 on n1"
+    )
+
+
+def test_a_range_that_is_full_is_said_with_who_has_its_addresses(run: Run, nodes: list[Node]) -> None:
+    small = factories.a_network("small", ips_per_node=4)
+    run(f"service request {WEB} --network small")
+    fail("no IP addresses available in range set")
+    factories.an_allocation(small, "10.11.0.2", nodes[0], service="root/svc/db")
+    why = "1 of the 1 addresses of 10.11.0.0/30 are in use, it is full: 10.11.0.2 (root/svc/db on n1). Free"
+    assert why in run("service ls --service web")[1]
+    assert why in "\n".join(run("service ls --service web --format json")).replace(
+        '",\n    "remedy": "', ". "
     )
 
 

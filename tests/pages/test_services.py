@@ -135,6 +135,17 @@ def test_what_is_not_well_is_a_problem_everywhere(network: Network) -> None:
     assert "prod/svc/s2 ip#0 in backend1: web is not up." in oscar.get("/").content.decode()
 
 
+def test_a_range_that_is_full_is_said_with_who_has_its_addresses(network: Network) -> None:
+    oscar, n1 = logged_in("oscar"), Node.objects.get(name="n1")
+    small = factories.a_network("small", "10.13.0.0/16", ips_per_node=4)
+    oscar.post("/new/service/", {"service": "web", "resource": "ip#0", "node": "n1", "network": "small"})
+    row = Allocation.objects.get()
+    says(standing(row, state=FAILED, why="no IP addresses available in range set"))
+    factories.an_allocation(small, "10.13.0.2", n1, service="root/svc/db")
+    for path in ("/services/", f"/services/{row.pk}/"):
+        assert "it is full: 10.13.0.2 (root/svc/db on n1)" in oscar.get(path).content.decode()
+
+
 def test_viewers_look_and_do_nothing(network: Network) -> None:
     logged_in("oscar").post(
         "/new/service/", {"service": "web", "resource": "ip#0", "node": "n1", "network": "backend1"}

@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from netadmin.commandline import Verb, Verbs, by, seconds, table
 from netadmin.problems import Fault, Missing, Problem
 from networks import allocations, attaching, resources, services
+from networks.fullness import Reasons
 from networks.lookups import the_network, the_node
 from networks.models import Allocation, State
 from networks.resources import DEFAULTS, LONGEST_WAIT, Ask
@@ -126,8 +127,9 @@ class Command(Verbs):
         if standing is not None:
             rows = rows.filter(Allocation.STANDINGS[standing])
         if format == "table":
-            return self.stdout.write(table([HEADER, *map(_cells, rows)]))
-        return self.stdout.write(json.dumps([_json(row) for row in rows], indent=2))
+            return self.stdout.write(table([HEADER, *_lines(rows)]))
+        reasons = Reasons()
+        return self.stdout.write(json.dumps([_json(row, reasons) for row in rows], indent=2))
 
     def release(self, service: str, node: str | None, resource: str | None, force: bool, wait: float) -> None:
         rows = _found(service, node, resource)
@@ -145,12 +147,13 @@ class Command(Verbs):
         [found] = attaching.wait([row.pk], wait) or [row]
         self._write([found])
         if wait and not attaching.is_done(found):
-            failed = attaching.is_over(found)
-            how = f"could not be attached: {found.why}" if failed else f"is not attached after {wait:g} s"
+            how = f"is not attached after {wait:g} s"
+            if attaching.is_over(found):
+                how = f"could not be attached: {Reasons().of(found)}"
             raise CommandError(f"{row.service} {row.resource} {how}")
 
     def _write(self, rows: Iterable[Allocation]) -> None:
-        if lines := [_cells(row) for row in rows]:
+        if lines := _lines(rows):
             self.stdout.write(table([HEADER, *lines]))
 
 
@@ -203,7 +206,12 @@ def _found(service: str, node: str | None, resource: str | None) -> list[Allocat
     return rows
 
 
-def _cells(row: Allocation) -> list[str]:
+def _lines(rows: Iterable[Allocation]) -> list[list[str]]:
+    reasons = Reasons()
+    return [_cells(row, reasons) for row in rows]
+
+
+def _cells(row: Allocation, reasons: Reasons) -> list[str]:
     return [
         row.service,
         row.resource,
@@ -212,7 +220,7 @@ def _cells(row: Allocation) -> list[str]:
         " ".join(_addresses(row)) or "-",
         " ".join(row.expose) or "-",
         row.standing,
-        ". ".join(filter(None, (row.why, row.remedy))),
+        ". ".join(filter(None, (reasons.of(row), row.remedy))),
     ]
 
 
@@ -220,7 +228,7 @@ def _addresses(row: Allocation) -> list[str]:
     return [str(held.address) for held in row.addresses.all()]
 
 
-def _json(row: Allocation) -> dict[str, Any]:
+def _json(row: Allocation, reasons: Reasons) -> dict[str, Any]:
     return {
         "service": row.service,
         **allocations.describe(row),
@@ -228,6 +236,6 @@ def _json(row: Allocation) -> dict[str, Any]:
         "state": row.state,
         "healthy": row.healthy,
         "standing": row.standing,
-        "why": row.why,
+        "why": reasons.of(row),
         "remedy": row.remedy,
     }
