@@ -28,7 +28,7 @@ from workers.cni.gate import Gate
 from workers.cni.store import Store
 from workers.document import Document
 from workers.holdings import Attachment, Holdings, Port, Standing
-from workers.kernel import namespaces, nft, rulesets
+from workers.kernel import namespaces, nft, ports, rulesets
 
 NETWORK = document(bridge(), look_interval=1.0)
 
@@ -64,11 +64,11 @@ def held(node: Node, *attachments: Attachment, version: int = 1) -> None:
 def an_attacher(node: Node, document: Document) -> Iterator[Attacher]:
     """It has found what is there, as that of a worker that starts."""
     journal = Journal(node.settings.state_dir)
-    with HostPorts(node.settings.nft_table) as ports:
+    with HostPorts(node.settings.nft_table) as host_ports:
         for entry in journal.read().values():
-            ports.restore(entry)
-        ports.keep()
-        yield Attacher(node.settings, journal, ports, lambda: with_directories(node, document))
+            host_ports.restore(entry)
+        host_ports.keep()
+        yield Attacher(node.settings, journal, host_ports, lambda: with_directories(node, document))
 
 
 @contextmanager
@@ -111,6 +111,12 @@ def leases(node: Node, network: str = "local1") -> dict[str, str]:
 def addresses(inside: Namespace, interface: str = "eth12") -> list[str]:
     shown = inside.call(["ip", "-o", "addr", "show", "dev", interface, "scope", "global"]).stdout
     return sorted(line.split()[3] for line in shown.splitlines())
+
+
+def mapped(node: Node) -> set[str]:
+    """Host ports of IPv4 in our own table, as nft shows them."""
+    table = node.namespace.call(["nft", "list", "table", "inet", ports.name(node.settings.nft_table)]).stdout
+    return {text for holder, text in ports.parse(table).elements if holder == ports.MAPS[4]}
 
 
 def veths(node: Node) -> list[str]:

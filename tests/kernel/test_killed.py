@@ -23,13 +23,13 @@ from tests.kernel.attaching import (
     held,
     is_empty,
     leases,
+    mapped,
     remains,
     symlink,
     veths,
 )
 from tests.kernel.node import Node, a_node
 from workers.holdings import Attachment, Standing
-from workers.kernel import ports
 
 
 def test_a_worker_that_was_killed_at_any_step_of_attaching_leaves_nothing_and_no_second_lease(
@@ -178,12 +178,6 @@ def _attaches_once(node: Node, one: Attachment, inside: Namespace) -> Standing:
     assert addresses(inside, one.interface) == [f"{address}/24"]
     assert leases(node) == {address: one.id}
     assert len(veths(node)) == 1
-    assert _mapped(node) == {f"{p.protocol} . {p.host_port} : {address} . {p.port}" for p in one.expose}
+    assert mapped(node) == {f"{p.protocol} . {p.host_port} : {address} . {p.port}" for p in one.expose}
     assert remains(node)["journal"] == [f"{one.id}.json"]
     return standing
-
-
-def _mapped(node: Node) -> set[str]:
-    """Host ports, as nft shows them."""
-    table = node.namespace.call(["nft", "list", "table", "inet", ports.name(node.settings.nft_table)]).stdout
-    return {text for holder, text in ports.parse(table).elements if holder == ports.MAPS[4]}

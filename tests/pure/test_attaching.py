@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from networks import expose
 from workers.attaching import calls, runtimes
 from workers.attaching.entry import Entry
 from workers.attaching.places import Container, File, Own, UnfitNetns, own_name, place
@@ -15,7 +14,6 @@ from workers.holdings import Attachment, Port
 from workers.kernel import ports
 from workers.kernel.ports import Mapped
 
-VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "attach.json").read_text())["cases"]
 PORTMAP = {"type": "portmap", "capabilities": {"portMappings": True}, "snat": True}
 BRIDGE = {
     "type": "bridge",
@@ -54,46 +52,6 @@ def an_entry(
     body = body or {"cniVersion": "1.0.0", "name": held.network, "plugins": [BRIDGE, PORTMAP]}
     defaults: dict[str, Any] = {"plugins": "/cni", "netns": "/run/netns/web", "title": "web", "inode": 1}
     return Entry(held, json.dumps(body), **{**defaults, **values})
-
-
-@pytest.mark.parametrize("case", VECTORS, ids=lambda case: case["id"])
-def test_the_calls_are_those_of_the_reference(case: dict[str, Any]) -> None:
-    """With a list whose ``portmap`` maps: those of an operator."""
-    weave = {"type": "weave-net", "ipam": {}}
-    entries = [expose.parse(text) for text in case["expose"]]
-    held = an_attachment(
-        network=case["network"],
-        interface=case["ifname"],
-        expose=tuple(Port(one.port, one.protocol, one.host_port) for one in entries),
-    )
-    body = {
-        "cniVersion": "0.3.0" if case["type"] == "weave" else "1.0.0",
-        "name": case["network"],
-        "plugins": [weave if case["type"] == "weave" else BRIDGE, PORTMAP],
-    }
-    entry = an_entry(held, body, by_plugins=True)
-    netns = case["container"]["netns"]
-    made = [
-        _shown(call, '{"ips":[]}' if n else "") for n, call in enumerate(calls.calls("ADD", entry, netns))
-    ]
-    made += [_shown(call, "") for call in calls.calls("DEL", entry, netns)]
-    assert len(made) == len(case["expect"])
-    for call, expected in zip(made, case["expect"], strict=True):
-        env = expected.pop("env")
-        assert env.items() <= call.pop("env").items()
-        assert expected.items() <= call.items()
-
-
-def _shown(call: calls.Call, previous: str) -> dict[str, Any]:
-    stdin = json.loads(call.stdin(previous))
-    return {
-        "command": call.environment["CNI_COMMAND"],
-        "plugin": stdin["type"],
-        "network": stdin["name"],
-        "env": call.environment,
-        "prevResult": "prevResult" in stdin,
-        **{key: stdin[key] for key in ("runtimeConfig", "snat") if key in stdin},
-    }
 
 
 def test_host_ports_that_our_own_table_maps_are_no_business_of_the_plugins() -> None:
