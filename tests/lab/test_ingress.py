@@ -9,14 +9,17 @@
 A container is a program in a network namespace; the workers attach it to the network.
 """
 
+import csv
 import os
+import socket
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,33 +85,48 @@ class Containers:
 
     def __init__(self, cluster: Cluster, directory: Path) -> None:
         self._cluster, self._directory = cluster, directory
-        self._ends = ExitStack()
-        self._asked: dict[str, int] = {}
+        self._running: dict[str, ExitStack] = {}
+        self._asked: dict[str, Any] = {}
+        self.namespaces: dict[str, Namespace] = {}
 
     def come(self, node: str) -> None:
         """Start one and wait until it is attached."""
-        namespace = self._ends.enter_context(Namespace(f"web-{node}"))
+        running = self._running[node] = ExitStack()
+        namespace = self.namespaces[node] = running.enter_context(Namespace(f"web-{node}"))
         argv = [sys.executable, "-c", SAYS_ITS_NAME, node]
         program = Program(
             f"web-{node}", argv, namespace=namespace, env=PLAIN, log=self._directory / f"web-{node}.log"
         )
         program.start()
-        self._ends.callback(program.kill)
+        running.callback(program.kill)
         row = self._cluster.api.post(
             "allocations/?wait=20",
             service=SERVICE, resource="ip#0", network="backend1", node=node, netns=str(program.pid),
             expose=["80/tcp"],
         )  # fmt: skip
         assert row["state"] == "attached", row
-        self._asked[node] = row["id"]
+        self._asked[node] = row
 
     def go(self, node: str) -> None:
-        self._cluster.api.delete(f"allocations/{self._asked.pop(node)}/?wait=20")
+        """Its address is given back, then it ends."""
+        self._cluster.api.delete(f"allocations/{self._asked.pop(node)['id']}/?wait=20")
+        self.kill(node)
+
+    def kill(self, node: str) -> None:
+        """Nobody is told."""
+        self._running.pop(node, ExitStack()).close()
+
+    def addresses(self) -> list[str]:
+        return sorted(row["addresses"][0] for row in self._asked.values())
+
+    def standing(self, node: str) -> Any:
+        """Its state, and why it is not well."""
+        row = self._cluster.api.get(f"allocations/{self._asked[node]['id']}/")
+        return row["state"], row["healthy"], row["why"]
 
     def close(self) -> None:
         for node in list(self._asked):
             self.go(node)
-        self._ends.close()
 
 
 @pytest.fixture
@@ -119,10 +137,11 @@ def containers(cluster: Cluster, declare: Declare, tmp_path: Path) -> Iterator[C
     made.close()
 
 
-@pytest.fixture
-def dns(cluster: Cluster, containers: Containers, tmp_path: Path) -> Iterator[NameServer]:
+@pytest.fixture(scope="module")
+def dns(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NameServer]:
     """On n3, where the gateway is."""
-    with NameServer(tmp_path / "dns", cluster.nodes["n3"].namespace, cluster.control.settings) as server:
+    directory = tmp_path_factory.mktemp("ingress") / "dns"
+    with NameServer(directory, cluster.nodes["n3"].namespace, cluster.control.settings) as server:
         yield server
 
 
@@ -179,11 +198,34 @@ def who(cluster: Cluster, address: str, requests: int = 8) -> Counter[str]:
     return Counter(asked(cluster, address) or "" for _ in range(requests))
 
 
+def backend(directory: Path) -> list[str]:
+    """Addresses that HAProxy knows of, whether they answer or not."""
+    with socket.socket(socket.AF_UNIX) as peer, peer.makefile() as answer:
+        peer.connect(str(directory / "haproxy.sock"))
+        peer.sendall(b"show stat\n")
+        rows = csv.DictReader(answer)
+        servers = [row for row in rows if row["svname"] not in ("FRONTEND", "BACKEND")]
+    return sorted(row["addr"].partition(":")[0] for row in servers if not row["status"].startswith("MAINT"))
+
+
 def settles(cluster: Cluster, address: str, wanted: set[str]) -> float:
     """Seconds until exactly these containers answer, four requests one after the other."""
     start = time.monotonic()
     until(lambda: set(who(cluster, address, 4)) == wanted, what=f"{wanted} answer", within=20)
     return time.monotonic() - start
+
+
+@contextmanager
+def unlockable(store: Path) -> Iterator[None]:
+    """Nothing can be given back to a lease store, so no attachment be made anew."""
+    lock, aside = store / "lock", store / "lock.aside"
+    lock.rename(aside)
+    lock.mkdir()
+    try:
+        yield
+    finally:
+        lock.rmdir()
+        aside.rename(lock)
 
 
 def test_a_request_from_outside_reaches_each_container_in_turn_and_follows_changes(
@@ -198,6 +240,31 @@ def test_a_request_from_outside_reaches_each_container_in_turn_and_follows_chang
     assert who(cluster, haproxy) == {"n1": 8}
     containers.come("n2")
     assert settles(cluster, haproxy, {"n1", "n2"}) < FOLLOWS
+
+
+def test_a_container_that_breaks_or_is_killed_leaves_names_and_gateway_by_itself(
+    cluster: Cluster, containers: Containers, dns: NameServer, haproxy: str, tmp_path: Path
+) -> None:
+    name = "web.prod.svc.cluster1"
+    containers.come("n1")
+    containers.come("n2")
+    kept, lost = containers.addresses()
+    until(lambda: backend(tmp_path) == [kept, lost], what="HAProxy has both", within=20)
+    with unlockable(cluster.nodes["n2"].store / "backend1"):
+        containers.namespaces["n2"].run(["ip", "link", "del", "eth12"])
+        until(lambda: backend(tmp_path) == [kept], what="HAProxy has the other only", within=FOLLOWS)
+        assert who(cluster, haproxy) == {"n1": 8}
+        assert dns.ask(name) == [kept]
+        assert dns.status(f"{lost.replace('.', '-')}.{name}") == "NXDOMAIN"
+        state, healthy, _ = containers.standing("n2")
+        assert (state, healthy) == ("attached", False)
+    until(lambda: dns.ask(name) == [kept, lost], what="its names are back", within=20)
+    until(lambda: backend(tmp_path) == [kept, lost], what="HAProxy has both again", within=FOLLOWS)
+    settles(cluster, haproxy, {"n1", "n2"})
+    containers.kill("n2")
+    until(lambda: backend(tmp_path) == [kept], what="HAProxy has the other only", within=FOLLOWS)
+    assert who(cluster, haproxy) == {"n1": 8}
+    assert dns.ask(name) == [kept]
 
 
 def test_nginx_shares_requests_out_and_follows_what_its_resolver_kept_for_a_second(
