@@ -1,11 +1,10 @@
-"""Containers of podman: those that it attaches itself with our file, and those that we attach."""
+"""Containers of podman that we attach."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from lab.waiting import until
 from tests.worker.attachments import attachment
 from tests.worker.conftest import Node
 from tests.worker.control_plane import ControlPlane
@@ -19,19 +18,6 @@ def podman(node: Node, agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyP
     made = Podman(node.namespace, tmp_path / "podman", node.config, monkeypatch)
     yield made
     made.close()
-
-
-def test_a_container_that_podman_attaches_is_reported_within_two_seconds_and_goes(
-    podman: Podman, plane: ControlPlane, agent: Agent
-) -> None:
-    key = podman.start("w1", "backend1")
-
-    def told() -> set[tuple[str, str]]:
-        return {(one.container, one.interface) for one in plane.reports[-1].leases}
-
-    until(lambda: told() == {(key, "eth0")}, what="the lease in a report", within=2)
-    podman("rm", "-f", "-t", "0", "w1")
-    until(lambda: not told(), what="no lease in a report", within=2)
 
 
 @pytest.mark.parametrize("netns", ["container#w1", "podman:w1"])
