@@ -34,8 +34,8 @@ CASES = {
         replace(ONE, container=ip_interface("10.11.1.2/32")),
         replace(ONE, container=ip_interface("fd10::1/128")),
     ],
-    "a name of fifteen characters": [replace(ONE, bridge="obr_23456789012")],
-    "no bridge": [replace(ONE, bridge="")],
+    "a name of fifteen characters": [replace(ONE, device="obr_23456789012")],
+    "no device": [replace(ONE, device="")],
     "many": [replace(ONE, host_port=number, protocol=p) for number in range(1, 700) for p in ("tcp", "udp")],
 }
 
@@ -95,7 +95,7 @@ def test_a_port_is_led_elsewhere_in_one_batch() -> None:
 
 
 def test_of_a_batch_that_is_refused_nothing_is_done() -> None:
-    held, other = ports.elements([ONE]), ports.elements([replace(ONE, host_port=8001, bridge="other")])
+    held, other = ports.elements([ONE]), ports.elements([replace(ONE, host_port=8001, device="other")])
     with a_table("sent", held) as (_, nft, rulesets):
         number = rulesets.generation()
         adding, taking = changes(TABLE, NONE, other), changes(TABLE, other, NONE)

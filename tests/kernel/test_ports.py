@@ -144,6 +144,7 @@ def test_every_address_of_the_node_leads_to_the_container(node: Node, client: Na
             assert ask(neighbour, "10.0.0.1", protocol) == "c1 10.11.0.1"
             assert ask(neighbour, "fd00:aa::1", protocol) == "c1 fd10::1"
             assert ask(inside, "10.0.0.1", protocol) == "c1 10.11.0.1"
+            assert ask(node.namespace, "::1", protocol, within=0.2) == ""  # the kernel does not route it
 
 
 @pytest.mark.parametrize("plugins", [[PTP], [PTP, PORTMAP]], ids=["our table", "portmap"])
@@ -155,7 +156,7 @@ def test_a_list_of_an_operator_attaches_is_checked_reached_by_host_ports_and_lea
     node.converge(attaching.with_directories(node, direct := document(network)))
     with a_server("c1") as inside, an_attacher(node, direct) as attacher:
         one = attachment(inside.path, network="direct", expose=PORTS)
-        other = attachment(number=2, network="direct")
+        other = attachment(number=2, network="direct", expose=exposed((80, 8002, "tcp")))
         made, beside = attacher.settle(one, None, False), attacher.settle(other, None, False)
         assert made.entry
         assert made.standing
@@ -164,7 +165,6 @@ def test_a_list_of_an_operator_attaches_is_checked_reached_by_host_ports_and_lea
         assert leases(node, "direct") == {"10.13.0.2": one.id, "10.13.0.3": other.id}
         assert ("netadmin_ports" in node.nft("list tables")) == (PORTMAP not in plugins)
         _lead_to_it(node, client, inside)
-        assert bool(ask(node.namespace, "127.0.0.1", within=0.3)) == (PORTMAP in plugins)
         assert attacher.settle(one, made.entry, True).standing == made.standing
         inside.run(["ip", "route", "del", "default"])
         broken = attacher.settle(one, made.entry, True).standing
@@ -173,6 +173,10 @@ def test_a_list_of_an_operator_attaches_is_checked_reached_by_host_ports_and_lea
         assert "ptp CHECK" in broken.why
         again = attacher.renew(one, made.entry).entry
         _lead_to_it(node, client, inside)
+        if PORTMAP not in plugins:
+            again = attacher.settle(replace(one, expose=()), again, False).entry
+            assert again
+            assert node.sysctl(f"net/ipv4/conf/{again.device}/route_localnet") == "0"
         for each, entry in ((one, again), (other, beside.entry)):
             assert attacher.release(each.id, entry, False).entry is None
         assert addresses(inside) == []
@@ -187,22 +191,37 @@ def _lead_to_it(node: Node, client: Namespace, inside: Namespace) -> None:
     for protocol in ("tcp", "udp"):
         assert ask(client, "10.0.0.1", protocol) == "c1 10.0.0.9"
         assert ask(node.namespace, "10.0.0.1", protocol).startswith("c1 ")
+        assert ask(node.namespace, "127.0.0.1", protocol) == "c1 10.13.0.1"
         assert ask(inside, "10.0.0.1", protocol).startswith("c1 ")
 
 
 def test_a_container_does_not_reach_what_listens_on_the_nodes_loopback(node: Node, client: Namespace) -> None:
-    """route_localnet would let it; the guard does not."""
-    with a_server("c1") as inside, an_attacher(node, BOTH) as attacher:
-        attacher.settle(web(inside.path), None, False)
+    """route_localnet would let it; the guard does not, and goes behind it."""
+    with (
+        a_server("c1") as inside,
+        Namespace("c2") as neighbour,
+        an_attacher(node, BOTH) as attacher,
+        _on_loopback(node.namespace),
+    ):
+        entry = attacher.settle(web(inside.path), None, False).entry
+        attacher.settle(web(neighbour.path, 2, expose=()), None, False)
         assert node.sysctl("net/ipv4/conf/obr_backend1/route_localnet") == "1"
-        with node.namespace.entered():
-            secret = socket.create_server(("127.0.0.1", 8002))
-        with secret:
-            inside.run(["ip", "route", "replace", "127.0.0.0/8", "via", "10.11.0.1", "table", "local"])
-            inside.run(["sh", "-c", "echo 1 >/proc/sys/net/ipv4/conf/eth12/route_localnet"])
-            assert not _connects(inside, "127.0.0.1", 8002)
-            node.nft("flush chain inet netadmin_ports guard")
-            assert _connects(inside, "127.0.0.1", 8002)
+        neighbour.run(["ip", "route", "replace", "127.0.0.0/8", "via", "10.11.0.1", "table", "local"])
+        neighbour.run(["sh", "-c", "echo 1 >/proc/sys/net/ipv4/conf/eth12/route_localnet"])
+        assert not _connects(neighbour, "127.0.0.1", 8002)
+        node.nft("flush chain inet netadmin_ports guard")
+        assert _connects(neighbour, "127.0.0.1", 8002)
+        attacher.release(web("").id, entry, False)
+        assert not _connects(neighbour, "127.0.0.1", 8002)
+
+
+@contextmanager
+def _on_loopback(inside: Namespace) -> Iterator[None]:
+    """A program that listens there alone, on TCP 8002."""
+    with inside.entered():
+        listener = socket.create_server(("127.0.0.1", 8002))
+    with listener:
+        yield
 
 
 def _connects(source: Namespace, address: str, port: int) -> bool:

@@ -172,13 +172,13 @@ def test_the_table_of_host_ports_is_split_into_rules_and_elements() -> None:
     listing = (
         "table inet t_ports {\n\tmap dnat4 {\n\t\ttype inet_proto . inet_service : ipv4_addr . inet_service\n"
         "\t\telements = { tcp . 8001 : 10.11.0.5 . 80,\n\t\t\t     udp . 53 : 10.11.0.6 . 5353 }\n\t}\n"
-        '\tset bridges {\n\t\ttype ifname\n\t\telements = { "obr_backend1" }\n\t}\n}\n'
+        '\tset guarded {\n\t\ttype ifname\n\t\telements = { "obr_backend1" }\n\t}\n}\n'
     )
     found = ports.parse(listing)
     assert found.elements == {
         ("dnat4", "tcp . 8001 : 10.11.0.5 . 80"),
         ("dnat4", "udp . 53 : 10.11.0.6 . 5353"),
-        ("bridges", '"obr_backend1"'),
+        ("guarded", '"obr_backend1"'),
     }
     assert "elements" not in found.rules
     assert ports.changes("t_ports", found.elements, ports.names(ports.elements([one]))) == (

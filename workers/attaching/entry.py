@@ -70,6 +70,12 @@ class Entry:
         return bridge(_parsed(self.conf))
 
     @property
+    def device(self) -> str:
+        """Of the node, behind which the container is: the bridge, or the other end of an interface that is a
+        port of none; empty when it is not known."""
+        return self.bridge or (self.ends[0] if len(self.ends) == 1 else "")
+
+    @property
     def reaches_itself(self) -> bool:
         """What it sends to its own host port is to come back to it."""
         of_ours = not self.by_plugins and any(port.host_port for port in self.attachment.expose)

@@ -12,6 +12,7 @@ answer to the caller: it walks the kernel's whole table.
 import logging
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -95,21 +96,20 @@ class HostPorts:
         self.let_loopback_in(entry)
 
     def let_loopback_in(self, entry: Entry) -> None:
-        """Its bridge takes what the node sends from 127.0.0.1; one that was made anew does not. Raises
+        """Its device takes what the node sends from 127.0.0.1; a bridge that was made anew does not. Raises
         OSError."""
-        bridges = {one.bridge for one in _mapped(entry) if one.bridge and one.container.version == 4}
-        for switch in (f"net/ipv4/conf/{bridge}/route_localnet" for bridge in bridges):
-            if self._procfs.read(switch) == "0":
-                self._procfs.write(switch, "1")
+        devices = {one.device for one in _mapped(entry) if one.device and one.container.version == 4}
+        for device in devices:
+            self._turn(device, "0", "1")
 
     def unmap(self, key: str) -> None:
-        """Map nothing to an attachment any more, which keeps its ports; raises NftError."""
+        """Map nothing to an attachment any more, which keeps its ports; raises NftError, OSError."""
         with self._lock:
             if self._mapped.pop(key, ()):
                 self._carry_out()
 
     def free(self, key: str) -> None:
-        """Let others have the ports of an attachment; raises NftError."""
+        """Let others have the ports of an attachment; raises NftError, OSError."""
         with self._lock:
             self.unmap(key)
             self._give_back(key)
@@ -117,7 +117,7 @@ class HostPorts:
     def keep(self) -> bool:
         """Look at the table, and put right what is not as it must be; whether something was not.
 
-        Raises NftError. Costs nothing when no ruleset changed.
+        Raises NftError, OSError. Costs nothing when no ruleset changed.
         """
         with self._lock:
             generation = self._rulesets.generation()
@@ -155,11 +155,24 @@ class HostPorts:
     def _give_back(self, key: str) -> None:
         self._holders = {port: holder for port, holder in self._holders.items() if holder.id != key}
 
+    def _turn(self, device: str, was: str, now: str) -> None:
+        """The switch that lets packets from and to 127.0.0.0/8 pass the device; raises OSError."""
+        switch = f"net/ipv4/conf/{device}/route_localnet"
+        with suppress(FileNotFoundError):  # the device went with its container
+            if self._procfs.read(switch) == was:
+                self._procfs.write(switch, now)
+
+    def _shut(self, gone: Names) -> None:
+        """Devices that lead to no host port any more, before their guard goes. Raises OSError."""
+        for device in ports.guarded(gone):
+            self._turn(device, "1", "0")
+
     def _carry_out(self) -> None:
         """By the elements that differ, as long as nobody else touched a ruleset; else by a look."""
         wanted = self._wanted()
         seen, self._seen = self._seen, None  # and so it stays when the kernel refuses
         if seen and seen.elements and wanted:
+            self._shut(ports.names(seen.elements - wanted))
             todo = changes(self.table, seen.elements, wanted)
             if self._rulesets.commit(seen.generation, todo):
                 self._seen = Seen(wanted, seen.generation + bool(todo))
@@ -170,6 +183,7 @@ class HostPorts:
         """Make the table what it must be, whatever it is; whether it was not."""
         listing = self._nft.listing(self.table)
         ruleset = ports.parse(listing)
+        self._shut(ruleset.elements - wanted)
         if not wanted:
             if listing:
                 self._nft.remove(self.table)
@@ -187,7 +201,7 @@ def _mapped(entry: Entry) -> tuple[Mapped, ...]:
     if entry.by_plugins:
         return ()
     return tuple(
-        Mapped(port.protocol, port.host_port, port.port, container, entry.bridge)
+        Mapped(port.protocol, port.host_port, port.port, container, entry.device)
         for port in entry.attachment.expose
         if port.host_port
         for container in entry.addresses

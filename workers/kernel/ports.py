@@ -3,14 +3,15 @@
     table inet NAME_ports
         map dnat4, dnat6      protocol . port of the node : address . port of the container
         set near4, near6      subnet of a container . the container: it would answer its neighbours directly
-        set bridges           where the containers are
+        set guarded           behind which the containers are: bridges, and ends of interfaces without one
         chain prerouting, output    to any address of the node -> the map
         chain postrouting           from loopback and from neighbours: answered by way of the node
         chain guard                 what comes out of a container to 127.0.0.0/8 goes no further
 
 A map holds a key once, so a port has one holder. The rules never change; one mapping is two
-elements. IPv4 loopback needs route_localnet on the bridge, which would let containers reach what
-listens on the node's loopback alone: hence the guard. IPv6 knows no such switch: ::1 is out of reach.
+elements. IPv4 loopback needs route_localnet on the device, which would let containers reach what
+listens on the node's loopback alone: hence the guard, and no device has the switch on without it.
+IPv6 knows no such switch: ::1 is out of reach.
 
 Listings are split into rules and elements, and each is compared for itself. The table and its repair are
 text for libnftables; the elements of one container come and go as bytes (``elements``), and are the same in
@@ -31,7 +32,7 @@ SUFFIX = "_ports"
 """Of the table's name, behind that of the main one."""
 MAPS = {4: "dnat4", 6: "dnat6"}
 NEAR = {4: "near4", 6: "near6"}
-BRIDGES = "bridges"
+GUARDED = "guarded"
 NUMBERS = {"tcp": 6, "udp": 17}
 """Of protocols (IPPROTO_TCP, IPPROTO_UDP)."""
 IFNAMSIZ = 16
@@ -54,12 +55,12 @@ RULES = """table inet {table} {{
 		type ipv6_addr . ipv6_addr
 		flags interval
 	}}
-	set bridges {{
+	set guarded {{
 		type ifname
 	}}
 	chain guard {{
 		type filter hook prerouting priority raw; policy accept;
-		iifname @bridges ip daddr 127.0.0.0/8 drop
+		iifname @guarded ip daddr 127.0.0.0/8 drop
 	}}
 	chain prerouting {{
 		type nat hook prerouting priority dstnat - 5; policy accept;
@@ -75,7 +76,7 @@ RULES = """table inet {table} {{
 	}}
 	chain postrouting {{
 		type nat hook postrouting priority srcnat - 5; policy accept;
-		ct status dnat oifname @bridges ip saddr 127.0.0.0/8 masquerade
+		ct status dnat oifname @guarded ip saddr 127.0.0.0/8 masquerade
 		ct status dnat ip saddr . ip daddr @near4 masquerade
 		ct status dnat ip6 saddr . ip6 daddr @near6 masquerade
 	}}
@@ -94,7 +95,8 @@ class Mapped:
     host_port: int
     port: int
     container: IPv4Interface | IPv6Interface
-    bridge: str = ""
+    device: str = ""
+    """Behind which the container is; empty: it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +113,17 @@ def name(main: str) -> str:
 
 
 def elements(mapped: Iterable[Mapped]) -> frozenset[Element]:
-    """What the maps and sets must hold; raises ValueError for a bridge whose name is none."""
+    """What the maps and sets must hold; raises ValueError for a device whose name is none."""
     return frozenset(element for one in mapped for element in _elements(one))
 
 
 def names(which: Iterable[Element]) -> Names:
     return frozenset((one.holder, one.text) for one in which)
+
+
+def guarded(which: Names) -> set[str]:
+    """Those that are named among elements."""
+    return {text.strip('"') for holder, text in which if holder == GUARDED}
 
 
 def parse(listing: str) -> Ruleset:
@@ -147,9 +154,9 @@ def _elements(mapped: Mapped) -> Iterator[Element]:
     first, last = (joined(end.packed, address.packed) for end in (network[0], network[-1]))
     subnet = network if network.num_addresses > 1 else address
     yield Element(NEAR[version], f"{subnet} . {address}", first, end=last)
-    if mapped.bridge:
-        device = _device(mapped.bridge)
-        yield Element(BRIDGES, f'"{device}"', device.encode().ljust(IFNAMSIZ, b"\0"))
+    if mapped.device:
+        device = _device(mapped.device)
+        yield Element(GUARDED, f'"{device}"', device.encode().ljust(IFNAMSIZ, b"\0"))
 
 
 def _commands(verb: str, table: str, which: Iterable[tuple[str, str]]) -> Iterator[str]:
