@@ -324,7 +324,11 @@ class ServiceForm(VerbForm):
     interface = _line("Interface", "In the container. Empty: eth12, or the next that is not taken.", "eth12")
     hostname = _line("Host name", "Its name in the DNS, below that of the service.")
     dns_name_suffix = _line("Suffix", _help(Allocation, "dns_name_suffix"))
-    wait_dns = Seconds(label="Wait for its names", help_text=_help(Allocation, "wait_dns"))
+    wait_dns = Seconds(
+        label="Wait for its names",
+        help_text=_help(Allocation, "wait_dns") + " Here nobody waits: the API does with ?wait=, manage.py "
+        "service with --wait.",
+    )
     comment = _line("Comment")
 
     class Meta:

@@ -264,7 +264,10 @@ class Allocation(models.Model):
     expose = models.JSONField(default=list, blank=True, help_text="PORT/PROTOCOL[:HOSTPORT].")
     hostname = models.CharField(max_length=253, blank=True)
     dns_name_suffix = models.CharField(max_length=63, blank=True)
-    wait_dns = models.FloatField(default=0, help_text="Seconds that a start waits for its names.")
+    wait_dns = models.FloatField(
+        default=0,
+        help_text="Seconds for which who waits until it is attached also waits until its names are served.",
+    )
     comment = models.CharField(max_length=255, blank=True, help_text="What a reservation is for.")
 
     state = models.CharField(max_length=10, choices=State.choices)

@@ -134,7 +134,9 @@ class AskSerializer(rest.Resource):
         required=False, allow_blank=True, help_text="Appended to the host name in the DNS."
     )
     wait_dns = serializers.FloatField(
-        required=False, help_text="Seconds for which a request that waits also waits for the names."
+        required=False,
+        help_text="Seconds for which `?wait=`, once it is attached, goes on until every DNS server has its "
+        "names. Without `?wait=` nothing is waited for.",
     )
     comment = serializers.CharField(required=False, allow_blank=True)
 
@@ -156,7 +158,8 @@ EXAMPLES = [
 WAIT = OpenApiParameter(
     "wait",
     float,
-    description=f"Seconds, at most {LONGEST_WAIT:g}, to wait for what the node does. Default: 0.",
+    description=f"Seconds, at most {LONGEST_WAIT:g}, to wait for what the node does, and within them, as "
+    "long as `wait_dns` says, for the names. Default: 0.",
 )
 
 

@@ -75,7 +75,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='allocation',
             name='wait_dns',
-            field=models.FloatField(default=0, help_text='Seconds that a start waits for its names.'),
+            field=models.FloatField(default=0, help_text='Seconds for which who waits until it is attached also waits until its names are served.'),
         ),
         migrations.AddField(
             model_name='allocation',

@@ -1,11 +1,17 @@
 """How soon a change is seen, whatever is started again meanwhile."""
 
+import os
+import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from io import StringIO
+from pathlib import Path
 from statistics import median
 
 import pytest
-from django.db import transaction
+from django.core.management import call_command
+from django.db import connection, transaction
 
 from lab.dns import NameServer
 from lab.waiting import until
@@ -14,6 +20,8 @@ from networks.dns import changes
 from networks.models import Allocation, Network
 from nodes.models import Node
 from tests import factories
+from tests.api.test_holdings import standing, state
+from tests.conftest import of_node
 from tests.dns.conftest import served
 
 MEDIAN, WORST = 0.05, 1.0
@@ -161,6 +169,30 @@ def test_other_servers_of_the_cluster_are_its_name_servers_at_once(server: NameS
     served()
     assert server.ask("c1", "NS") == ["ns0.c1.", "ns1.c1."]
     assert server.ask("ns1.c1", "AAAA") == ["fd00::53"]
+
+
+def test_who_waits_for_names_is_answered_when_they_are_served(
+    server: NameServer, backend1: Network, node: Node, tmp_path: Path
+) -> None:
+    file = tmp_path / "web.conf"
+    file.write_text("[ip#0]\ntype = cni\nnetwork = backend1\nwait_dns = 20\n")
+
+    def apply() -> None:
+        with closing(connection):
+            call_command("service", "apply", str(file), "--node", "n1", "--wait", "20", stdout=StringIO())
+
+    with ThreadPoolExecutor(1) as pool:
+        os.kill(server.backend.pid, signal.SIGSTOP)
+        try:
+            answer = pool.submit(apply)
+            row = until(Allocation.objects.first, what="it is asked for", within=5)
+            assert state(of_node(node), standing(row, "10.11.0.7")).status_code == 204
+            with pytest.raises(TimeoutError):
+                answer.result(timeout=1)  # it is attached, and not served
+        finally:
+            os.kill(server.backend.pid, signal.SIGCONT)
+        answer.result(timeout=20)
+        assert server.ask("web.root.svc.c1") == ["10.11.0.7"]
 
 
 def test_the_share_of_a_node_is_its_weight(server: NameServer, backend1: Network, node: Node) -> None:

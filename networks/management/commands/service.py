@@ -29,10 +29,18 @@ ASKED: dict[str, tuple[str, str]] = {
     "expose": ("PORT/PROTOCOL[:HOSTPORT]", "Like 443/tcp:8443; several with blanks between."),
     "hostname": ("NAME", "Its name in the DNS, below that of the service."),
     "dns_name_suffix": ("SUFFIX", "Appended to the host name in the DNS."),
-    "wait_dns": ("S", "Seconds for which one who waits also waits for the names."),
+    "wait_dns": (
+        "S",
+        "Seconds for which --wait, once it is attached, goes on until every DNS server has its names. "
+        "Without --wait nothing is waited for.",
+    ),
     "comment": ("TEXT", "What it is for."),
 }
 """What can be asked for of a resource: what stands for its value, and help."""
+ATTACHING = (
+    "Seconds to wait until it is attached or could not be, and within them, as long as wait_dns says, "
+    "until its names are served."
+)
 HEADER = ["service", "resource", "node", "network", "addresses", "ports", "state", "why"]
 
 
@@ -63,7 +71,7 @@ class Command(Verbs):
                 "--node", required=True, metavar="N", help="Where the service's container is."
             )
             _add_asked(parser)
-            _add_wait(parser)
+            _add_wait(parser, ATTACHING)
         apply = verb(
             "apply",
             self.apply,
@@ -76,7 +84,7 @@ class Command(Verbs):
         apply.add_argument(
             "--service", metavar="PATH", help="NAMESPACE/svc/NAME or NAME. Default: the name of the file."
         )
-        _add_wait(apply)
+        _add_wait(apply, ATTACHING)
         ls = verb("ls", self.ls, "List the ip resources of services.")
         ls.add_argument("--service", metavar="PATH", help="Only of this service.")
         ls.add_argument("--node", metavar="N", help="Only on this node.")
@@ -95,7 +103,7 @@ class Command(Verbs):
         release.add_argument(
             "--force", action="store_true", help="The node is dead: its addresses are free at once."
         )
-        _add_wait(release)
+        _add_wait(release, "Seconds to wait until its node has let go.")
 
     def request(self, service: str, resource: str, node: str, wait: float, **given: Any) -> None:
         row, _ = allocations.request(Ask(service, resource, node, _given(given)), by=by())
@@ -170,14 +178,8 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _add_wait(parser: CommandParser) -> None:
-    parser.add_argument(
-        "--wait",
-        type=seconds(LONGEST_WAIT),
-        default=0,
-        metavar="S",
-        help="Seconds to wait for what the node does.",
-    )
+def _add_wait(parser: CommandParser, help: str) -> None:
+    parser.add_argument("--wait", type=seconds(LONGEST_WAIT), default=0, metavar="S", help=help)
 
 
 def _text(file: str) -> str:
