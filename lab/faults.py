@@ -10,8 +10,13 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from http import HTTPStatus
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
 
 from pyroute2 import IPRoute
 
@@ -83,6 +88,67 @@ def _serve(control: Control, argv: Sequence[str]) -> None:
     control.nodes.argv = argv
     control.nodes.start()
     control.answering()
+
+
+@contextmanager
+def no_statements(node: Node) -> Iterator[threading.Event]:
+    """A proxy before the control plane answers 503 to what the node says of its services, and lets all else
+    pass; as long as the event is set it lets that pass too. The worker is started anew at both ends."""
+    passing, usual = threading.Event(), node.worker.env
+    with node.namespace.entered():
+        proxy = ThreadingHTTPServer(("127.0.0.1", 0), _passing_on(node, passing))
+    thread = threading.Thread(target=proxy.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        _start(node, {**usual, "NETADMIN_URL": f"http://127.0.0.1:{proxy.server_port}"})
+        yield passing
+    finally:
+        _start(node, usual)
+        proxy.shutdown()
+        proxy.server_close()
+        thread.join()
+
+
+def _start(node: Node, environment: Mapping[str, str]) -> None:
+    node.worker.kill()
+    node.worker.env = environment
+    node.worker.start()
+
+
+def _passing_on(node: Node, passing: threading.Event) -> type[BaseHTTPRequestHandler]:
+    host = urlsplit(node.worker.env["NETADMIN_URL"]).netloc
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._pass_on()
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.path.endswith("/holdings/") and not passing.is_set():
+                self.send_response(HTTPStatus.SERVICE_UNAVAILABLE)
+                self.end_headers()
+            else:
+                self._pass_on(body)
+
+        def _pass_on(self, body: bytes | None = None) -> None:
+            connection = HTTPConnection(host, timeout=30)
+            with node.namespace.entered():
+                connection.connect()
+            connection.request(self.command, self.path, body, {**self.headers, "Host": host})
+            answer = connection.getresponse()
+            content = answer.read()
+            connection.close()
+            self.send_response(answer.status)
+            for name, value in answer.headers.items():
+                if name.lower() not in ("connection", "transfer-encoding"):
+                    self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            """Nothing: the worker's log says what it was answered."""
+
+    return Handler
 
 
 @contextmanager

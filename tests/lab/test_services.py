@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lab import faults
 from lab.cluster import Cluster
 from lab.namespaces import Namespace
 from lab.node import Node
@@ -17,6 +18,7 @@ from lab.pings import ping
 from lab.rest import Api, Refused
 from lab.waiting import until, until_empty
 from tests.lab.conftest import Declare
+from workers import holdings
 from workers.kernel import namespaces
 
 WITHIN = 20.0
@@ -215,6 +217,46 @@ def test_eight_clients_attach_and_detach_and_nothing_is_shared_or_left(
     print(f"attached after {statistics.median(took) * 1000:.0f} ms in the median")  # noqa: T201
     assert services(cluster) == []
     until_empty(lambda: left_over(cluster), what="nothing is left over", within=WITHIN)
+
+
+def test_a_lease_of_which_its_node_cannot_tell_yet_is_nobody_elses(cluster: Cluster, backend1: None) -> None:
+    """Beside it a container of others, so that it is seen when the leases of the node were reported."""
+    body = {"service": "prod/svc/web", "resource": "ip#0", "node": "n1", "network": "backend1"}
+    with faults.no_statements(cluster.nodes["n1"]) as passing:
+        cluster.api.call("POST", "allocations/", body)
+        until(lambda: leases(cluster, "n1"), what="it has a lease", within=WITHIN)
+        [address] = leases(cluster, "n1")
+        other = cluster.container("n1", "backend1")
+        theirs = (other.name, "attached", other.address)
+        until(lambda: theirs in holders(cluster), what="the leases were reported", within=WITHIN)
+        assert holders(cluster) == {("prod/svc/web", "requested", ""), theirs}
+        passing.set()
+        ours = ("prod/svc/web", "attached", address)
+        until(lambda: holders(cluster) == {ours, theirs}, what="each has one", within=WITHIN)
+        passing.clear()
+        [row] = services(cluster)
+        cluster.api.delete(f"allocations/{row['id']}/")
+        until(lambda: address not in leases(cluster, "n1"), what="the lease is gone", within=WITHIN)
+        cluster.detach(other)
+        until(lambda: theirs not in holders(cluster), what="that was reported", within=WITHIN)
+        assert holders(cluster) == {("prod/svc/web", "releasing", address)}
+        with pytest.raises(Refused, match="prod/svc/web"):
+            ask(cluster.api, "prod/svc/next", wanted=[address])
+        passing.set()
+        until(lambda: is_gone(cluster.api, row["id"]), what="it is released", within=WITHIN)
+    until_empty(lambda: left_over(cluster), what="nothing is left over", within=WITHIN)
+
+
+def holders(cluster: Cluster) -> set[tuple[str, str, str]]:
+    """Service or container, state and addresses of every allocation of backend1; each is there once, none is
+    that of an attachment by its id on the node, and no address is counted twice."""
+    rows = cluster.api.get("allocations/?network=backend1")["results"]
+    found = [(row["service"] or row["container"], row["state"], " ".join(row["addresses"])) for row in rows]
+    shown = cluster.api.get("networks/backend1/")
+    assert len(set(found)) == len(found)
+    assert not any(holdings.ID.fullmatch(holder) or state == "lost" for holder, state, _ in found)
+    assert shown["used"] + shown["leases"] <= len(found)
+    return set(found)
 
 
 def test_a_worker_that_is_killed_loses_and_doubles_nothing(cluster: Cluster, backend1: None) -> None:
