@@ -48,7 +48,7 @@ from workers.objects import conf_directory
 from workers.observe import Observed, observe
 from workers.probing.prober import Prober
 from workers.reconcile import Outcome, reconcile
-from workers.report import Finding, Report
+from workers.report import Finding, Lease, Report
 from workers.rivals import Rivals
 from workers.watch import EVENTS, Watch
 
@@ -298,7 +298,7 @@ class Agent(threading.Thread):
             outcome,
             drift,
             found,
-            self._leaks.marked(self._store.leases()),
+            self._leases_of_others(),
             self._prober.probed,
         )
         self._last = report
@@ -308,6 +308,13 @@ class Agent(threading.Thread):
         asked_for = self._confirm.seconds or reasons & {"timer", "wake-up"}
         if asked_for or report.changes or not reporting.same(report, self._told):
             self._post(report)
+
+    def _leases_of_others(self) -> tuple[Lease, ...]:
+        """What the statement tells of is left to it: a report that is overtaken by the statement of its end
+        would make a stranger's of it. The order of the two looks matters."""
+        said = self._keeper.statement()
+        ours = {one.id for one in said.attachments} if said else set()
+        return tuple(one for one in self._leaks.marked(self._store.leases()) if one.container not in ours)
 
     def _tell_probes(self, last: Report) -> None:
         """Probes found something out; nothing was looked at for it."""

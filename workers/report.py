@@ -137,6 +137,7 @@ class Report:
     routes: int = 0
     """How many routes of ours the kernel has."""
     leases: tuple[Lease, ...] = ()
+    """But for those of attachments that the node's statement tells of."""
     files: dict[str, str] = field(default_factory=dict)
     """CNI configuration files of ours: name to content."""
     capabilities: dict[str, Any] = field(default_factory=dict)

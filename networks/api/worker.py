@@ -105,7 +105,7 @@ class ReportSerializer(serializers.ModelSerializer[Report]):
 
     findings = FindingSerializer(many=True)
     interfaces = InterfaceSerializer(many=True)
-    leases = LeaseSerializer(many=True)
+    leases = LeaseSerializer(many=True, help_text="But for those of attachments of services.")
     files = serializers.DictField(
         child=serializers.CharField(), help_text="CNI configuration files: name to content."
     )

@@ -9,6 +9,7 @@ import pytest
 
 from lab.namespaces import Namespace
 from lab.waiting import until
+from tests import hostlocal
 from tests.worker.attachments import attachment, container, port
 from tests.worker.conftest import Node, Process
 from tests.worker.control_plane import GONE, Answer, ControlPlane
@@ -70,6 +71,10 @@ def test_an_attachment_is_made_told_and_taken_away(service: Service, inside: tup
     assert addresses(namespace) == ["10.11.1.2/24"]
     assert standing.mac in namespace.run(["ip", "link", "show", "dev", "eth12"])
     assert service.node.leases() == {"10.11.1.2": one.id}
+    other = hostlocal.add(service.node.leases_dir, "theirs", "10.11.1.0/24")
+    until(lambda: service.plane.reports[-1].leases, what="leases are reported", within=5)
+    assert [lease.container for lease in service.plane.reports[-1].leases] == ["theirs"]
+    (service.node.leases_dir / "backend1" / other).unlink()
     service.want()
     service.gone(one)
     assert service.node.leases() == {}
