@@ -151,6 +151,10 @@ class Recursor:
         argv = ["dig", f"@{self._server.address}", "+tries=1", "+time=5", "+short", name, kind]
         return sorted(self._server.namespace.call(argv).stdout.splitlines())
 
+    def resolver(self) -> Resolver:
+        """A client in the same namespace; to be closed."""
+        return Resolver(self._server.namespace, self._server.address, 53)
+
     def reload(self) -> None:
         """It takes the zones that its file has by now."""
         argv = ["rec_control", f"--config-dir={self.config.parent}", f"--socket-dir={self._control}"]

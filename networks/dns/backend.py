@@ -1,19 +1,21 @@
-"""PowerDNS' remote backend: a line with a question, a line with the answer. Pure, but for the turn of
+"""PowerDNS' remote backend: a line with a question, a line with the answer. Pure, but for the turns of
 addresses.
 
     {"method": "lookup", "parameters": {"qname": "Web.prod.svc.c1.", "qtype": "ANY", ...}}
     {"result": [{"qname": "web.prod.svc.c1.", "qtype": "A", "content": "10.11.0.7", "ttl": 60, ...}]}
 
-PowerDNS asks for ANY and picks the type itself. It never shuffles: several addresses of a name come in
-another order each time from here. A name between others has one empty row, else its parents were
-missing (NXDOMAIN) and a resolver took all below for missing too (RFC 8020). What we do not know is
-answered false: "nothing". (https://doc.powerdns.com/authoritative/backends/remote.html)
+PowerDNS asks for ANY and picks the type itself. As we configure it it does not shuffle (else it does, over
+UDP alone): several addresses of a name take turns here, so what it kept for a while is followed by the next
+turn. A name between others has one empty row, else its parents were missing (NXDOMAIN) and a resolver took
+all below for missing too (RFC 8020). What we do not know is answered false: "nothing".
+(https://doc.powerdns.com/authoritative/backends/remote.html)
 """
 
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -28,9 +30,35 @@ NOTHING = b'{"result":false}\n'
 DONE = b'{"result":true}\n'
 EVERYBODY = ("0.0.0.0/0", "::/0")
 ANY = "ANY"
+TURN = 0.01
+"""Seconds for which all get the same: PowerDNS looks a name up several times a question, and in several
+threads at once when a kept answer is over."""
 Row = dict[str, Any]
-Ready = bytes | list[list[bytes]]
-"""The line that answers; of a name with several rows of a type, its rows by type, as they are turned."""
+
+
+class Turns:
+    """The answers of a name with several rows of a type: each row comes first in turn."""
+
+    def __init__(self, groups: Sequence[Sequence[bytes]]) -> None:
+        """``groups``: the rows by type."""
+        self._groups = groups
+        self._turn = random.randrange(1 << 16)  # names that came together do not go in step
+        self._begun = 0.0
+
+    def answer(self) -> bytes:
+        now = time.monotonic()
+        if now - self._begun >= TURN:
+            self._turn, self._begun = self._turn + 1, now
+        rows: list[bytes] = []
+        for group in self._groups:
+            start = self._turn % len(group)
+            rows += group[start:]
+            rows += group[:start]
+        return _joined(rows)
+
+
+Ready = bytes | Turns
+"""The line that answers, or what makes it."""
 
 
 class Parameters(msgspec.Struct):
@@ -87,7 +115,7 @@ class Backend:
         asked = question.parameters
         if asked.qtype == ANY and question.method == "lookup":  # nearly all of them
             ready = self._ready.get(asked.qname.lower(), NOTHING)
-            return ready if isinstance(ready, bytes) else _turned(ready)
+            return ready if isinstance(ready, bytes) else ready.answer()
         method = self._methods.get(question.method)
         if method is None:
             return NOTHING
@@ -111,7 +139,7 @@ class Backend:
         elif all(len(group) == 1 for group in groups.values()):
             self._ready[name] = _joined(row for (row,) in groups.values())
         else:
-            self._ready[name] = list(groups.values())
+            self._ready[name] = Turns(list(groups.values()))
 
     def _lookup(self, asked: Parameters) -> bytes:
         """Of one type, as PowerDNS asks that is configured so."""
@@ -188,16 +216,6 @@ def _line(result: object) -> bytes:
 
 def _joined(rows: Iterable[bytes]) -> bytes:
     return b'{"result":[' + b",".join(rows) + b"]}\n"
-
-
-def _turned(groups: list[list[bytes]]) -> bytes:
-    """Each beginning with any of its rows: PowerDNS looks a name up several times a question, so taking
-    turns would not be fair."""
-    rows: list[bytes] = []
-    for group in groups:
-        start = random.randrange(len(group))
-        rows += group[start:] + group[:start]
-    return _joined(rows)
 
 
 def _with_dot(name: str) -> str:

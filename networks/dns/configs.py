@@ -63,6 +63,7 @@ def pdns(socket: Path, control: Path, listen: Sequence[str], port: int) -> str:
             "receiver-threads": 1,
             "disable-axfr": "no",
             "security-poll-suffix": "",
+            "no-shuffle": "yes",  # addresses take turns with us; chance may have one first for long
             "version-string": "netadmin",  # its "anonymous" answers version.bind with SERVFAIL
             "loglevel": 3,
         }
@@ -76,6 +77,7 @@ def recursor(facts: Facts, authoritative: Endpoint, listen: Sequence[str], upstr
         "local-port": 53,
         "forward-zones": ", ".join(f"{zone}={authoritative}" for zone in _zones(facts)),
         "dnssec": "off",
+        "packetcache-ttl": CACHED,  # what it has for longer it gives in another order each time
     }
     if upstream:
         settings["forward-zones-recurse"] = f".={';'.join(upstream)}"

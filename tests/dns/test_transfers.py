@@ -1,5 +1,6 @@
 """Whole zones, addresses in turn, and a recursor in front."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,6 +15,7 @@ from lab.dns import NameServer, Recursor
 from lab.waiting import until
 from networks import conflist
 from networks.dns import changes, loaded
+from networks.dns.following import AGAIN
 from networks.dns.names import of_holder
 from networks.models import Address, Allocation, Learnt, Network, State, Type
 from nodes.models import Node
@@ -157,6 +159,33 @@ def test_a_recursor_in_front_sees_a_change_at_once(
             what=f"{name} is {address}",
             within=1,
         )
+
+
+def test_addresses_take_turns_however_long_answers_are_kept(
+    recursor: Recursor, server: NameServer, backend1: Network, node: Node
+) -> None:
+    """With the caches as they are configured. PowerDNS gives the next turn; a recursor shuffles, and so does
+    not give ten addresses in the same order twice."""
+    for number in range(3):
+        factories.an_allocation(backend1, f"10.11.0.{number}", node, resource=f"ip#{number}")
+    for number in range(10):
+        address, resource = f"10.11.1.{number}", f"ip#{number}"
+        factories.an_allocation(backend1, address, node, resource=resource, service="root/svc/many")
+    changes.changed()
+    served()
+    told = time.monotonic()
+    until(lambda: time.monotonic() - told > AGAIN[-1] + 0.5, what="caches have forgotten again", within=5)
+    turns, through = set[tuple[str, ...]](), set[tuple[str, ...]]()
+    with closing(server.resolver()) as client, closing(recursor.resolver()) as other:
+
+        def look() -> bool:
+            turns.add(tuple(client.ask("web.root.svc.c1")))
+            through.add(tuple(other.ask("many.root.svc.c1")))
+            return len(turns) == 3 and len(through) > 1
+
+        until(look, what="there were three turns, and another order from the recursor", within=15)
+    one, two, three = next(iter(turns))
+    assert turns == {(one, two, three), (two, three, one), (three, one, two)}
 
 
 def test_a_recursor_is_told_to_take_the_zones_that_its_file_lacks(
