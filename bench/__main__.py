@@ -17,6 +17,7 @@ PARTS = {
     "bench.attaching": SANDBOX,
     "bench.addresses": POSTGRESQL,
     "bench.dns": SANDBOX,
+    "bench.services": SANDBOX,
 }
 
 

@@ -84,6 +84,10 @@ SQLITE: dict[str, Any] = {
 # longer intervals, but a new one at once.
 POOL = {"min_size": 1, "max_size": 8, "timeout": 2, "reconnect_timeout": 1}
 
+# A statement that a connection has seen a few times is prepared: to plan one anew costs PostgreSQL
+# three times what carrying it out does.
+PREPARED = {"server_side_binding": True, "prepare_threshold": 3}
+
 
 def _postgresql(url: str) -> dict[str, Any]:
     parsed: dict[str, Any] = {**dj_database_url.parse(url)}
@@ -91,7 +95,7 @@ def _postgresql(url: str) -> dict[str, Any]:
         **parsed,
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {**parsed.get("OPTIONS", {}), "pool": POOL},
+        "OPTIONS": {**parsed.get("OPTIONS", {}), **PREPARED, "pool": POOL},
     }
 
 
@@ -125,8 +129,8 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
         "form-action": [SELF],
     },
-    # The schema browser brings inline styles and one inline script of its own.
-    "EXCLUDE_URL_PREFIXES": ["/api/v1/docs/"],
+    # Answers in JSON show nothing; the schema browser brings inline styles and one inline script of its own.
+    "EXCLUDE_URL_PREFIXES": ["/api/v1/"],
 }
 
 REST_FRAMEWORK = {
