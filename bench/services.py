@@ -52,6 +52,7 @@ class Bench:
         address, name = f"10.11.0.{100 + number}", f"new{number}.prod.svc.cluster1"
         with Namespace("container") as container, closing(self._server.resolver()) as resolver:
             assert resolver.ask(name) == []
+            container.run(["ip", "link", "set", "lo", "up"])  # a namespace without any lets bind(2) to all
             time.sleep(PAUSE)
             up = _Watching(container, address)
             row = self._post(f"prod/svc/new{number}", container, wanted=[address])

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from django.db import connection
 from django.db.models import Count
 from netaddr import IPAddress, IPNetwork
 
@@ -31,6 +32,7 @@ NAMED = 3
 PATIENCE = 2
 """How often parts are looked at before it is counted which ones are full."""
 LAST_KEY = 2**63 - 1
+TURN = "UPDATE networks_network SET turn = %s WHERE id = %s"
 PARTS = Statement(
     """
     SELECT {segment}, {node}, {pointer}
@@ -111,7 +113,8 @@ class Choice:
         """Where the next search begins."""
         free.move_pointers(self.network, self._moved)
         if self._turn != self.network.turn:
-            Network.objects.filter(pk=self.network.pk).update(turn=self._turn)
+            with connection.cursor() as cursor:
+                cursor.execute(TURN, [self._turn, self.network.pk])
 
     def _named(self, wishes: Sequence[Wish]) -> list[Chosen]:
         """Those wishes that name an address."""

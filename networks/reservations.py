@@ -18,10 +18,11 @@ from django.db import transaction
 from django.utils import timezone
 from netaddr import IPAddress
 
+from netadmin import alike
 from netadmin.groupcommit import GroupCommit, Waiting
 from netadmin.problems import Conflict, Fault, Missing, Problem
 from netadmin.statements import Statement
-from networks import alike, conflist, holders, homes, wishes
+from networks import conflist, holders, homes, wishes
 from networks.choosing import Choice, Chosen
 from networks.fields import packed
 from networks.lookups import the_network, the_node

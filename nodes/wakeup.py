@@ -70,7 +70,8 @@ def tell_of_holdings(names: Sequence[str]) -> None:
 
 def _publish(task: str, names: Sequence[str], connection: Any) -> None:
     amqp: Any = broker.app.amqp
-    message = amqp.create_task_message(task_id="look", name=task, args=(), kwargs={}, expires=EXPIRES)
+    nothing: Any = {"args": (), "kwargs": {}, "argsrepr": "()", "kwargsrepr": "{}"}
+    message = amqp.create_task_message(task_id="look", name=task, expires=EXPIRES, **nothing)
     producer = amqp.Producer(connection.default_channel, auto_declare=False)
     with producer.batch(max_size=500):
         for name in names:

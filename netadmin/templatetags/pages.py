@@ -190,7 +190,7 @@ def differences(event: Any) -> list[Difference]:
     if isinstance(before or after, list):
         return _sentences(before or [], after or [])
     before, after = before or {}, after or {}
-    names = {**before, **after}
+    names = sorted({**before, **after})  # PostgreSQL keeps another order than SQLite
     lines = [Difference(name, _text(before.get(name)), _text(after.get(name))) for name in names]
     return [line for line in lines if line.before != line.after]
 

@@ -6,6 +6,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from lab.waiting import until
@@ -61,3 +62,14 @@ def test_it_answers_503_meanwhile_and_goes_on_afterwards(tmp_path: Path, databas
         database.start()
         until(works, what="the control plane goes on", within=10)
         assert Asked(health).body == b"ok\n"
+        for _ in range(3):  # nobody notices that the server hung up
+            assert hung_up(database) > 0
+            assert Asked(networks, token).status == 200
+
+
+def hung_up(database: postgres.Server) -> int:
+    """The server ends all other connections; how many there were."""
+    ending = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+    others = "pid <> pg_backend_pid() AND usename = %s"
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        return len(connection.execute(f"{ending} WHERE {others}", [postgres.USER]).fetchall())

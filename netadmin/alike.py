@@ -4,7 +4,7 @@
 
 For thousands of rows of twenty-five columns, Django's objects and parameters cost ten times what
 the database does. Both databases read JSON; the other columns are those of a template object. Bytes are given
-in hexadecimal digits.
+in hexadecimal digits, in a JSON column objects, lists or None.
 """
 
 import json
@@ -54,7 +54,7 @@ def _read(field: "Field[Any, Any]", place: int) -> str:
     if is_bytes:
         return f"decode(value->>{place}, 'hex')"
     kind = field.db_type(connection)
-    return f"(value->{place})::jsonb" if kind == "jsonb" else f"(value->>{place})::{kind}"
+    return f"(value->>{place})::{kind}"
 
 
 def _is_postgresql() -> bool:

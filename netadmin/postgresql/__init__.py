@@ -1,0 +1,1 @@
+"""Django's PostgreSQL, with another look at connections of the pool (``base``, where Django searches it)."""
