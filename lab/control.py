@@ -122,7 +122,7 @@ def _answers(server: Program, url: str, within: float) -> None:
                 connection.connect()
             connection.request("GET", "/healthz")
             return connection.getresponse().status == HTTPStatus.OK
-        except ConnectionRefusedError:
+        except ConnectionError:  # nobody listens, or one who is just ending
             return False
         finally:
             connection.close()

@@ -147,6 +147,24 @@ def test_every_address_of_the_node_leads_to_the_container(node: Node, client: Na
             assert ask(node.namespace, "::1", protocol, within=0.2) == ""  # the kernel does not route it
 
 
+def test_an_address_that_the_node_gets_later_leads_to_the_container_too(
+    node: Node, client: Namespace
+) -> None:
+    with a_server("c1") as inside, an_attacher(node, BOTH) as attacher:
+        attacher.settle(web(inside.path), None, False)
+        node.ip("addr add 10.0.0.77/24 dev eth0")
+        node.ip("addr add fd00:aa::77/64 dev eth0 nodad")
+        node.ip(f"link add second type veth peer name far netns {client.path}")
+        node.ip("addr add 10.9.0.1/24 dev second")
+        node.ip("link set second up")
+        client.run(["ip", "-batch", "-"], stdin="addr add 10.9.0.9/24 dev far\nlink set far up\n")
+        for protocol in ("tcp", "udp"):
+            assert ask(client, "10.0.0.77", protocol) == "c1 10.0.0.9"
+            assert ask(client, "fd00:aa::77", protocol) == "c1 fd00:aa::9"
+            assert ask(client, "10.9.0.1", protocol) == "c1 10.9.0.9"
+            assert ask(node.namespace, "fd10::1", protocol).startswith("c1 ")
+
+
 @pytest.mark.parametrize("plugins", [[PTP], [PTP, PORTMAP]], ids=["our table", "portmap"])
 def test_a_list_of_an_operator_attaches_is_checked_reached_by_host_ports_and_leaves_nothing(
     node: Node, client: Namespace, plugins: list[str]
