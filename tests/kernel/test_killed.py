@@ -1,5 +1,6 @@
 """Attachments when the worker is killed: whatever it was doing, the next one puts all right."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -35,9 +36,8 @@ from workers.holdings import Attachment, Standing
 def test_a_worker_that_was_killed_at_any_step_of_attaching_leaves_nothing_and_no_second_lease(
     tmp_path: Path,
 ) -> None:
-    for nth in count(1):
-        with a_node(tmp_path / str(nth)) as node, Namespace("c1") as inside:
-            node.converge(attaching.with_directories(node, NETWORK))
+    for nth, node in _each_step(tmp_path):
+        with Namespace("c1") as inside:
             one = attachment(inside.path, expose=MAPPED)
             held(node, one)
             if not dies(node, NETWORK, lambda attacher, one=one: attacher.settle(one, None, False), nth):
@@ -75,9 +75,8 @@ def test_a_plugin_that_outlives_the_worker_while_it_detaches_leaves_nothing(
 
 
 def test_a_worker_that_was_killed_at_any_step_of_detaching_leaves_nothing(tmp_path: Path) -> None:
-    for nth in count(1):
-        with a_node(tmp_path / str(nth)) as node, Namespace("c1") as inside:
-            node.converge(attaching.with_directories(node, NETWORK))
+    for nth, node in _each_step(tmp_path):
+        with Namespace("c1") as inside:
             one = attachment(inside.path, expose=MAPPED)
             with an_attacher(node, NETWORK) as attacher:
                 entry = attacher.settle(one, None, False).entry
@@ -91,32 +90,28 @@ def test_a_worker_that_was_killed_at_any_step_of_detaching_leaves_nothing(tmp_pa
 
 
 def test_the_own_namespace_of_a_service_survives_no_kill_either(tmp_path: Path) -> None:
-    for nth in count(1):
-        with a_node(tmp_path / str(nth)) as node:
-            node.converge(attaching.with_directories(node, NETWORK))
-            one = attachment()
-            held(node, one)
-            if not dies(node, NETWORK, lambda attacher, one=one: attacher.settle(one, None, False), nth):
-                break
-            with a_keeper(node, NETWORK) as keeper:
-                becomes(keeper, one, "attached")
-            assert [path.name for path in node.settings.netns_dir.iterdir()] == ["root..svc..web1"]
-            held(node, version=2)
-            with a_keeper(node, NETWORK):
-                until(lambda node=node: is_empty(node), what=f"all is gone, step {nth}", within=10)
+    for nth, node in _each_step(tmp_path):
+        one = attachment()
+        held(node, one)
+        if not dies(node, NETWORK, lambda attacher, one=one: attacher.settle(one, None, False), nth):
+            break
+        with a_keeper(node, NETWORK) as keeper:
+            becomes(keeper, one, "attached")
+        assert [path.name for path in node.settings.netns_dir.iterdir()] == ["root..svc..web1"]
+        held(node, version=2)
+        with a_keeper(node, NETWORK):
+            until(lambda node=node: is_empty(node), what=f"all is gone, step {nth}", within=10)
     assert nth > 4
 
 
 def test_the_own_namespace_of_a_service_that_is_gone_meanwhile_goes_too(tmp_path: Path) -> None:
-    for nth in count(1):
-        with a_node(tmp_path / str(nth)) as node:
-            node.converge(attaching.with_directories(node, NETWORK))
-            one = attachment()
-            held(node, version=2)
-            if not dies(node, NETWORK, lambda attacher, one=one: attacher.settle(one, None, False), nth):
-                break
-            with a_keeper(node, NETWORK):
-                until(lambda node=node: is_empty(node), what=f"all is gone, step {nth}", within=10)
+    for nth, node in _each_step(tmp_path):
+        one = attachment()
+        held(node, version=2)
+        if not dies(node, NETWORK, lambda attacher, one=one: attacher.settle(one, None, False), nth):
+            break
+        with a_keeper(node, NETWORK):
+            until(lambda node=node: is_empty(node), what=f"all is gone, step {nth}", within=10)
     assert nth > 6
 
 
@@ -124,9 +119,8 @@ def test_the_own_namespace_of_a_service_that_is_gone_meanwhile_goes_too(tmp_path
 def test_a_worker_that_was_killed_at_any_step_of_attaching_again_leaves_one_with_the_address_of_before(
     tmp_path: Path, restarted: bool
 ) -> None:
-    for nth in count(1):
-        with a_node(tmp_path / str(nth)) as node, Namespace("c1") as first, Namespace("c1") as second:
-            node.converge(attaching.with_directories(node, NETWORK))
+    for nth, node in _each_step(tmp_path):
+        with Namespace("c1") as first, Namespace("c1") as second:
             symlink(path := tmp_path / "container", first)
             one = attachment(str(path), expose=MAPPED)
             with an_attacher(node, NETWORK) as attacher:
@@ -145,9 +139,8 @@ def test_a_worker_that_was_killed_at_any_step_of_attaching_again_leaves_one_with
 def test_a_worker_that_was_killed_at_any_step_of_a_change_of_host_ports_makes_it_where_it_is(
     tmp_path: Path,
 ) -> None:
-    for nth in count(1):
-        with a_node(tmp_path / str(nth)) as node, Namespace("c1") as inside:
-            node.converge(attaching.with_directories(node, NETWORK))
+    for nth, node in _each_step(tmp_path):
+        with Namespace("c1") as inside:
             one = attachment(inside.path, expose=MAPPED)
             with an_attacher(node, NETWORK) as attacher:
                 entry = attacher.settle(one, None, False).entry
@@ -159,6 +152,14 @@ def test_a_worker_that_was_killed_at_any_step_of_a_change_of_host_ports_makes_it
                 break
             assert _attaches_once(node, other, inside).mac == entry.mac
     assert nth > 6
+
+
+def _each_step(tmp_path: Path) -> Iterator[tuple[int, Node]]:
+    """A node with a network of its own for each step at which the worker may die, until there is none."""
+    for nth in count(1):
+        with a_node(tmp_path / str(nth)) as node:
+            node.converge(attaching.with_directories(node, NETWORK))
+            yield nth, node
 
 
 def _converges(node: Node, one: Attachment, inside: Namespace) -> None:
