@@ -13,7 +13,6 @@ medians.
 """
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -27,7 +26,9 @@ from bench import scene, table
 from bench.scene import timed
 from bench.table import Bound, Pair
 from lab import sandbox
+from lab.containers import Chain
 from lab.namespaces import Namespace
+from lab.node import PLUGINS
 from lab.syscalls import detach
 from workers import document
 from workers.attaching.keeper import Keeper
@@ -83,12 +84,8 @@ class Bench:
         return all(one.state == ATTACHED for one in said.attachments)
 
     def _shell(self, command: str, container: Namespace) -> None:
-        """As a script would: the network's own file, the bridge plugin alone."""
-        body = json.loads((self.directory / "net.d" / "backend1.conflist").read_text())
-        plugin = {**body["plugins"][0], "name": body["name"], "cniVersion": body["cniVersion"]}
-        variables = f"CNI_COMMAND={command} CNI_CONTAINERID=theirs CNI_NETNS={container.path}"
-        line = f"{variables} CNI_IFNAME=eth12 CNI_PATH=/usr/lib/cni /usr/lib/cni/bridge"
-        self.node.run(["sh", "-c", line], stdin=json.dumps(plugin))
+        chain = Chain(self.directory / "net.d" / "backend1.conflist", PLUGINS)
+        scene.shell(command, chain, self.node, container)
 
 
 def main() -> None:

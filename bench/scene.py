@@ -3,6 +3,7 @@
 eth0 198.18.0.1/15 <-- veth --> wire      peer N: next hop 198.18.0.N, segment 10.128.0.0 + 1024 (N - 1)
 """
 
+import json
 import subprocess
 import time
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from netaddr import IPAddress
 
+from lab.containers import Chain
+from lab.namespaces import Namespace
 from workers import document
 from workers.config import Settings
 
@@ -31,6 +34,14 @@ def timed(work: Callable[[], object]) -> float:
 def ip(*arguments: str, stdin: str = "") -> str:
     done = subprocess.run(["ip", *arguments], input=stdin, capture_output=True, text=True, check=True)
     return done.stdout
+
+
+def shell(command: str, chain: Chain, node: Namespace, container: Namespace) -> None:
+    """The first plugin of a network's file alone, as a script would call it."""
+    plugin = chain.plugins[0]
+    variables = f"CNI_COMMAND={command} CNI_CONTAINERID=theirs CNI_NETNS={container.path}"
+    line = f"{variables} CNI_IFNAME=eth12 CNI_PATH={chain.directory} {chain.directory}/{plugin['type']}"
+    node.run(["sh", "-c", line], stdin=json.dumps(plugin))
 
 
 def address(number: int) -> str:

@@ -11,7 +11,6 @@ Nothing is in place of anything: control plane and broker, a worker as a process
 """
 
 import argparse
-import json
 import os
 import socket
 import sys
@@ -21,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
-from bench import table
+from bench import scene, table
 from bench.scene import timed
 from bench.table import Bound, Pair
 from lab import sandbox
@@ -93,10 +92,7 @@ class Bench:
         self._cluster.api.call("DELETE", f"allocations/{row['id']}/?wait=10")
 
     def _shell(self, command: str, container: Namespace) -> None:
-        plugin = self._node.chain("backend1").plugins[0]
-        variables = f"CNI_COMMAND={command} CNI_CONTAINERID=theirs CNI_NETNS={container.path}"
-        line = f"{variables} CNI_IFNAME=eth12 CNI_PATH=/usr/lib/cni /usr/lib/cni/{plugin['type']}"
-        self._node.namespace.run(["sh", "-c", line], stdin=json.dumps(plugin))
+        scene.shell(command, self._node.chain("backend1"), self._node.namespace, container)
 
 
 class _Watching:
