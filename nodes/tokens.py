@@ -20,7 +20,7 @@ FIND = Statement(
     LEFT JOIN nodes_node node ON node.id = token.node_id
     WHERE token.digest = %s
     """,
-    but=("created", "date_joined", "last_login"),
+    but=("created", "date_joined", "last_login"),  # slow to read, and not needed
     token=Token,
     person=get_user_model(),
     node=Node,

@@ -70,6 +70,7 @@ def tell_of_holdings(names: Sequence[str]) -> None:
 
 def _publish(task: str, names: Sequence[str], connection: Any) -> None:
     amqp: Any = broker.app.amqp
+    # How nothing is shown in logs: left to find that out, Celery takes longer than for the rest.
     nothing: Any = {"args": (), "kwargs": {}, "argsrepr": "()", "kwargsrepr": "{}"}
     message = amqp.create_task_message(task_id="look", name=task, expires=EXPIRES, **nothing)
     producer = amqp.Producer(connection.default_channel, auto_declare=False)

@@ -123,11 +123,6 @@ class Agent(threading.Thread):
         """What the node must hold for services changed. For any thread; returns at once."""
         self._keeper.fetch()
 
-    def _named(self, version: int) -> None:
-        """The control plane has holdings of that version for this node; before the document is in force."""
-        self._gate.named(version)
-        self._keeper.fetch(version)
-
     def stop(self) -> None:
         """End after the run that is under way. The network stays as it is. For any thread."""
         self._stopping = True
@@ -157,6 +152,11 @@ class Agent(threading.Thread):
                 self._failures += 1
                 self._ready()
                 self._watch.pause(self._backoff())
+
+    def _named(self, version: int) -> None:
+        """The control plane has holdings of that version for this node; before the document is in force."""
+        self._gate.named(version)
+        self._keeper.fetch(version)
 
     def _serve(self, kernel: Kernel) -> None:
         """Runs, until told to stop; raises what a run raises."""
