@@ -12,6 +12,7 @@
 leases of containers that are gone (leaks) -> report
 
 A deleted route of ours is back before the run that its event leads to (``repair``).
+A CNI file is written once the keeper holds what is reserved in its network (``cni.gate``).
 A run never waits for HTTP and HTTP never for a run: the courier has its own thread, and so have
 the answers to questions. What happens while a run is under way coalesces to one more. A run that
 fails is reported and tried again; the thread goes on for as long as the process does.
