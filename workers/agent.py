@@ -315,7 +315,7 @@ class Agent(threading.Thread):
         would make a stranger's of it. The order of the two looks matters."""
         said = self._keeper.statement()
         ours = {one.id for one in said.attachments} if said else set()
-        return tuple(one for one in self._leaks.marked(self._store.leases()) if one.container not in ours)
+        return tuple(one for one in self._leaks.marked(self._store.settled()) if one.container not in ours)
 
     def _tell_probes(self, last: Report) -> None:
         """Probes found something out; nothing was looked at for it."""

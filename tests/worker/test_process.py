@@ -163,6 +163,13 @@ def test_a_lease_is_reported_within_a_second(node: Node, plane: ControlPlane, st
     )  # fmt: skip
     (directory / "10.11.1.5").unlink()
     until(lambda: not plane.reports[-1].leases, what="the lease is gone", within=1.5)
+    (writing := directory / "10.11.1.6").touch()
+    os.utime(writing, (later := time.time() + 60, later))  # however slow this machine is
+    (directory / "10.11.1.7").write_bytes(b"f00d\r\neth0")
+    until(lambda: plane.reports[-1].leases, what="the other one in a report", within=1.5)
+    writing.write_bytes(b"c0ffee\r\neth0")
+    until(lambda: len(plane.reports[-1].leases) == 2, what="both in a report", within=1.5)
+    assert all(lease.container for report in plane.reports for lease in report.leases)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,18 @@ def test_one_that_was_seen_empty_is_read_again_whatever_its_time_says(tmp_path: 
     file.write_bytes(b"abc\r\neth0")
     os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert [one.container for one in store.leases()] == ["abc"]
+
+
+def test_a_lease_is_settled_once_its_owner_is_written_or_will_not_be(tmp_path: Path) -> None:
+    (tmp_path / "backend1").mkdir()
+    writing, given_up = (tmp_path / "backend1" / address for address in ("10.11.1.2", "10.11.1.3"))
+    writing.touch()
+    given_up.touch()
+    os.utime(given_up, (before := time.time() - 2, before))
+    store = Store(tmp_path)
+    assert [one.address for one in store.settled()] == ["10.11.1.3"]
+    writing.write_bytes(b"abc\r\neth0")
+    assert [one.container for one in store.settled()] == ["abc", ""]
 
 
 def test_a_store_that_is_not_there_is_empty(tmp_path: Path) -> None:

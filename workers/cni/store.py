@@ -25,6 +25,8 @@ RESERVED = "netadmin:reserved:"
 """A container id that starts so is a reservation of ours, not a lease; no runtime makes such an id."""
 OURS = ".netadmin"
 """Directory in the store where files are made; no network can have that name."""
+WRITING = 1.0
+"""Seconds: a plugin makes the file of a lease and writes into it at once."""
 PATIENCE = 2.0
 """Seconds for the lock: the plugin holds it for milliseconds."""
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -92,6 +94,16 @@ class Store:
     def leases(self) -> tuple[Lease, ...]:
         """Every lease of a container, by network and then by address."""
         return tuple(entry.lease for entry in self.entries() if not entry.reserved)
+
+    def settled(self) -> tuple[Lease, ...]:
+        """The same without those whose owner a plugin is just writing, which is heard of as a change then.
+        One that stays without an owner for WRITING is told as it is."""
+        young = time.time_ns() - int(WRITING * 1e9)
+        return tuple(
+            entry.lease
+            for entry in self.entries()
+            if not entry.reserved and (entry.container or entry.written < young)
+        )
 
 
 @contextmanager
