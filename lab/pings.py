@@ -45,13 +45,14 @@ def ping(source: Namespace, address: str, *, count: int = 1, size: int = 56, wit
 
 
 class Pinging:
-    """Packets every 10 ms in the background until ``stop``: the traffic a change must not disturb."""
+    """Packets every ``interval`` seconds in the background until ``stop``: the traffic that a change must
+    not disturb."""
 
-    def __init__(self, source: Namespace, address: str) -> None:
+    def __init__(self, source: Namespace, address: str, interval: float = 0.01) -> None:
         # Closed by stop. A pipe that nobody reads would hold ping up one day.
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115
         options = {**_OPTIONS, "stdout": self._said}
-        self._process = source.popen(["ping", "-n", "-i", "0.01", address], **options)
+        self._process = source.popen(["ping", "-n", "-i", f"{interval:g}", address], **options)
 
     def stop(self) -> Pings:
         """As soon as another packet came back; raises TooLate when none does. What was sent behind that one

@@ -18,7 +18,7 @@ from workers.cni.weave import PluginLink
 from workers.config import Settings
 from workers.document import Document
 from workers.host import Forwarding, Held, Host, Link
-from workers.kernel import addresses, links, routes, tunnels
+from workers.kernel import addresses, links, routes, tables, tunnels
 from workers.kernel.addresses import Address
 from workers.kernel.door import Kernel
 from workers.kernel.firewall import Firewall
@@ -186,7 +186,7 @@ def _firewall(desired: Objects, settings: Settings, kernel: Kernel) -> list[Fire
     """Our table; as the text that is wanted when nft lists both alike."""
     listing = kernel.nft.listing(settings.nft_table)
     for one in desired.few.values():
-        if isinstance(one, Firewall) and listing == kernel.nft.canonical(settings.nft_table, one.text):
+        if isinstance(one, Firewall) and tables.alike(listing, kernel.nft.canonical(one.table, one.text)):
             return [one]
     return [Firewall(settings.nft_table, listing)] if listing else []
 

@@ -28,7 +28,7 @@ from workers.cni.gate import Gate
 from workers.cni.store import Store
 from workers.document import Document
 from workers.holdings import Attachment, Holdings, Port, Standing
-from workers.kernel import namespaces, nft, ports, rulesets
+from workers.kernel import namespaces, nft, ports, rulesets, tables
 
 NETWORK = document(bridge(), look_interval=1.0)
 
@@ -116,7 +116,7 @@ def addresses(inside: Namespace, interface: str = "eth12") -> list[str]:
 def mapped(node: Node) -> set[str]:
     """Host ports of IPv4 in our own table, as nft shows them."""
     table = node.namespace.call(["nft", "list", "table", "inet", ports.name(node.settings.nft_table)]).stdout
-    return {text for holder, text in ports.parse(table).elements if holder == ports.MAPS[4]}
+    return {text for holder, text in tables.parse(table).elements if holder == ports.MAPS[4]}
 
 
 def veths(node: Node) -> list[str]:

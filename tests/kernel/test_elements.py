@@ -15,7 +15,7 @@ from tests.kernel.node import Node
 from workers.attaching.entry import Entry
 from workers.attaching.hostports import HostPorts
 from workers.holdings import Attachment, Port
-from workers.kernel import ports
+from workers.kernel import ports, tables
 from workers.kernel.elements import Element, changes
 from workers.kernel.netlink import NetlinkError
 from workers.kernel.nft import Nft
@@ -74,7 +74,7 @@ def test_added_as_bytes_they_are_listed_as_if_libnftables_had_added_them(mapped:
         assert rulesets.commit(rulesets.generation(), changes(TABLE, NONE, wanted))
         assert listed(namespace) == written
         assert sorted(nft.listing(TABLE).split()) == sorted(as_text.split())
-        assert ports.parse(nft.listing(TABLE)).elements == ports.names(wanted)
+        assert tables.parse(nft.listing(TABLE)).elements == ports.names(wanted)
 
 
 @pytest.mark.parametrize("mapped", CASES.values(), ids=CASES)
@@ -90,7 +90,7 @@ def test_a_port_is_led_elsewhere_in_one_batch() -> None:
     with a_table("sent", before) as (_, nft, rulesets):
         number = rulesets.generation()
         assert rulesets.commit(number, changes(TABLE, before, after))
-        assert ports.parse(nft.listing(TABLE)).elements == ports.names(after)
+        assert tables.parse(nft.listing(TABLE)).elements == ports.names(after)
         assert rulesets.generation() == number + 1
 
 
@@ -103,7 +103,7 @@ def test_of_a_batch_that_is_refused_nothing_is_done() -> None:
             rulesets.commit(number, [*adding, *taking, *taking])
         assert refused.value.errno == errno.ENOENT
         assert rulesets.generation() == number
-        assert ports.parse(nft.listing(TABLE)).elements == ports.names(held)
+        assert tables.parse(nft.listing(TABLE)).elements == ports.names(held)
 
 
 def test_a_batch_for_a_ruleset_that_somebody_changed_is_not_taken() -> None:
@@ -112,7 +112,7 @@ def test_a_batch_for_a_ruleset_that_somebody_changed_is_not_taken() -> None:
         number = rulesets.generation()
         namespace.run(["nft", "add table inet other"])
         assert not rulesets.commit(number, changes(TABLE, NONE, wanted))
-        assert ports.parse(nft.listing(TABLE)).elements == frozenset()
+        assert tables.parse(nft.listing(TABLE)).elements == frozenset()
         assert rulesets.commit(number + 1, changes(TABLE, NONE, wanted))
 
 

@@ -1,10 +1,14 @@
 """The firewall on the real nftables: whole, compared as nft itself writes it, atomic."""
 
 import threading
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from lab.pings import Pinging
 from tests.documents import bridge, document, routed, routed6
+from tests.kernel.cluster import Declared, Underlay, an_underlay
 from tests.kernel.node import Node
 from workers.kernel.firewall import Firewall
 from workers.kernel.nft import Nft, NftError
@@ -105,6 +109,54 @@ def test_there_is_never_a_moment_without_the_rules(node: Node) -> None:
         stop.set()
         thread.join()
     assert set(seen) == {2}
+
+
+ROUNDS, PINGS = 40, 5
+"""Of changes, and at a time to each address. A gap of 0.1 ms is met by a packet now and then."""
+
+
+def _another_network(underlay: Underlay) -> None:
+    for networks in ((TUNNELLED, ANOTHER), (TUNNELLED,)):
+        assert any("firewall" in change for change in underlay.converge_one(2, *networks))
+
+
+def _somebody_flushes(underlay: Underlay) -> None:
+    underlay.nodes[2].nft("flush ruleset")
+    (change,) = underlay.converge_one(2, TUNNELLED)
+    assert change.startswith("add firewall")
+
+
+TUNNELLED = Declared(tunnel="always", ends=("4",))
+ANOTHER = Declared("another", tunnel="always", ends=("4",), prefix=12)
+
+
+@pytest.mark.parametrize("changing", [_another_network, _somebody_flushes])
+def test_what_comes_through_a_tunnel_is_not_dropped_while_the_table_changes(
+    tmp_path: Path, changing: Callable[[Underlay], None]
+) -> None:
+    """A set of intervals that comes with its rules is empty at first, and who is not in it is dropped."""
+    with an_underlay(tmp_path) as underlay:
+        underlay.converge(TUNNELLED)
+        source = underlay.nodes[1].namespace
+        targets = TUNNELLED.bridge_addresses(2) * PINGS
+        pinging = [Pinging(source, address, interval=0.001) for address in targets]
+        try:
+            for _ in range(ROUNDS):
+                changing(underlay)
+        finally:
+            pings = [one.stop() for one in pinging]
+        assert [one.lost for one in pings] == [0] * len(pings)
+        assert min(one.sent for one in pings) > ROUNDS
+
+
+def test_elements_that_cannot_be_told_apart_are_no_obstacle(node: Node) -> None:
+    """A comment with a comma: the listing is then no list of elements that nft takes."""
+    node.converge(WANTED)
+    before = node.nft("list ruleset")
+    node.nft('add element inet netadmin ranges4 { 8.8.8.8 comment "mine, 1 of 2" }')
+    (change,) = node.converge(WANTED)
+    assert change.startswith("change firewall")
+    assert node.nft("list ruleset") == before
 
 
 def test_trying_a_text_out_leaves_no_trace_here(node: Node) -> None:

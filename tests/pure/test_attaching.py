@@ -11,7 +11,7 @@ from workers.attaching import calls, runtimes
 from workers.attaching.entry import Entry
 from workers.attaching.places import Container, File, Own, UnfitNetns, own_name, place
 from workers.holdings import Attachment, Port
-from workers.kernel import ports
+from workers.kernel import ports, tables
 from workers.kernel.ports import Mapped
 
 PORTMAP = {"type": "portmap", "capabilities": {"portMappings": True}, "snat": True}
@@ -174,14 +174,14 @@ def test_the_table_of_host_ports_is_split_into_rules_and_elements() -> None:
         "\t\telements = { tcp . 8001 : 10.11.0.5 . 80,\n\t\t\t     udp . 53 : 10.11.0.6 . 5353 }\n\t}\n"
         '\tset guarded {\n\t\ttype ifname\n\t\telements = { "obr_backend1" }\n\t}\n}\n'
     )
-    found = ports.parse(listing)
+    found = tables.parse(listing)
     assert found.elements == {
         ("dnat4", "tcp . 8001 : 10.11.0.5 . 80"),
         ("dnat4", "udp . 53 : 10.11.0.6 . 5353"),
         ("guarded", '"obr_backend1"'),
     }
-    assert "elements" not in found.rules
-    assert ports.changes("t_ports", found.elements, ports.names(ports.elements([one]))) == (
+    assert "elements" not in str(found.rules)
+    assert tables.elements("t_ports", found.elements, ports.names(ports.elements([one]))) == (
         "delete element inet t_ports dnat4 { udp . 53 : 10.11.0.6 . 5353 }\n"
         "add element inet t_ports near4 { 10.11.0.0/22 . 10.11.0.5 }\n"
     )

@@ -19,14 +19,15 @@ from typing import Self
 
 from workers.attaching.entry import Entry
 from workers.holdings import Attachment
-from workers.kernel import addresses, conntrack, ports
+from workers.kernel import addresses, conntrack, ports, tables
 from workers.kernel.elements import Element, changes
 from workers.kernel.messages import INET, INET6
 from workers.kernel.netlink import Netlink
 from workers.kernel.nft import Nft
-from workers.kernel.ports import Mapped, Names
+from workers.kernel.ports import Mapped
 from workers.kernel.procfs import Procfs
 from workers.kernel.rulesets import Rulesets
+from workers.kernel.tables import Names
 
 Key = tuple[str, int]
 """Protocol and port of the node."""
@@ -182,16 +183,17 @@ class HostPorts:
     def _put_right(self, wanted: Names) -> bool:
         """Make the table what it must be, whatever it is; whether it was not."""
         listing = self._nft.listing(self.table)
-        ruleset = ports.parse(listing)
+        ruleset = tables.parse(listing)
         self._shut(ruleset.elements - wanted)
         if not wanted:
             if listing:
                 self._nft.remove(self.table)
             return bool(listing)
-        if ruleset.rules != self._nft.canonical(self.table, ports.whole(self.table, frozenset())):
+        rules = self._nft.canonical(self.table, ports.whole(self.table, frozenset()))
+        if ruleset.rules != tables.parse(rules).rules:
             self._nft.replace(self.table, ports.whole(self.table, wanted))
             return True
-        todo = ports.changes(self.table, ruleset.elements, wanted)
+        todo = tables.elements(self.table, ruleset.elements, wanted)
         if todo:
             self._nft.carry_out(todo)
         return bool(todo)

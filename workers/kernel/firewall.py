@@ -1,4 +1,4 @@
-"""The firewall: one table of our own, replaced as a whole in one transaction.
+"""The firewall: one table of our own, declared as a whole and changed by what differs (``tables``).
 
     table inet netadmin
         set ranges4, ranges6    every network of the cluster, and multicast

@@ -1,7 +1,7 @@
 """The door to nftables: libnftables by ctypes, text in and text out. No process is started.
 
-    replace    add, delete and define the table in one transaction: no packet sees half of it,
-               and a refused one leaves the old table
+    replace    bring the table to a text, by what differs (``tables``): no packet sees half of it,
+               and a refused one leaves the old rules
     listing    the table as nft writes it, without counters
     objects    whatever nft lists, as JSON, with handles
     carry_out  single commands, for rules in tables of others
@@ -19,7 +19,7 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Any, Self
 
-from workers.kernel import namespaces
+from workers.kernel import namespaces, tables
 from workers.kernel.rulesets import Rulesets
 
 STATELESS, HANDLE, JSON = 1 << 2, 1 << 3, 1 << 4
@@ -42,8 +42,13 @@ class Nft:
         self._listed: dict[str, tuple[int, str]] = {}
 
     def replace(self, table: str, text: str) -> None:
-        """Put ``text``, the definition of ``table``, in the place of what is there; raises NftError."""
-        self._run(f"table inet {table}\ndelete table inet {table}\n{text}")
+        """Make ``table`` what ``text`` defines, whatever is there; raises NftError."""
+        wanted = self.canonical(table, text)
+        try:
+            for commands in tables.transactions(table, self.listing(table), wanted):
+                self._run(commands)
+        except NftError:  # what somebody put there is more than its listing tells
+            self._run(tables.whole(table, wanted))
 
     def remove(self, table: str) -> None:
         """Take the table away; raises NftError."""
@@ -104,7 +109,7 @@ class Nft:
 def _canonical(table: str, text: str) -> str:
     def load() -> str:
         with Nft() as nft:
-            nft.replace(table, text)
+            nft.carry_out(tables.whole(table, text))
             return nft.listing(table)
 
     return namespaces.fresh(load)

@@ -18,15 +18,14 @@ text for libnftables; the elements of one container come and go as bytes (``elem
 a listing.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
-from itertools import groupby
-from operator import itemgetter
 
+from workers.kernel import tables
 from workers.kernel.elements import Element, joined
 from workers.kernel.firewall import DEVICE
+from workers.kernel.tables import Names
 
 SUFFIX = "_ports"
 """Of the table's name, behind that of the main one."""
@@ -37,8 +36,6 @@ NUMBERS = {"tcp": 6, "udp": 17}
 """Of protocols (IPPROTO_TCP, IPPROTO_UDP)."""
 IFNAMSIZ = 16
 """Bytes of a device's name as a key (linux/if.h)."""
-ELEMENTS = re.compile(r"\n\t\telements = \{(.*?)\}", re.DOTALL)
-HOLDER = re.compile(r"\t(?:map|set) (\w+) \{")
 
 RULES = """table inet {table} {{
 	map dnat4 {{
@@ -83,9 +80,6 @@ RULES = """table inet {table} {{
 }}
 """
 
-Names = frozenset[tuple[str, str]]
-"""Of elements: their map or set, and how nft writes them."""
-
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
@@ -97,14 +91,6 @@ class Mapped:
     container: IPv4Interface | IPv6Interface
     device: str = ""
     """Behind which the container is; empty: it is not known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ruleset:
-    """The table as it is: its rules as a text without elements, and those."""
-
-    rules: str
-    elements: Names
 
 
 def name(main: str) -> str:
@@ -126,24 +112,9 @@ def guarded(which: Names) -> set[str]:
     return {text.strip('"') for holder, text in which if holder == GUARDED}
 
 
-def parse(listing: str) -> Ruleset:
-    """The table from nft's own listing."""
-    held = set()
-    for block in listing.split("\n\t}"):
-        if (holder := HOLDER.search(block)) and (listed := ELEMENTS.search(block)):
-            held |= {(holder[1], " ".join(one.split())) for one in listed[1].split(",")}
-    return Ruleset(ELEMENTS.sub("", listing), frozenset(held))
-
-
 def whole(table: str, wanted: Names) -> str:
     """Commands that define the table with these elements."""
-    return RULES.format(table=table) + changes(table, frozenset(), wanted)
-
-
-def changes(table: str, present: Names, wanted: Names) -> str:
-    """Commands from one to the other, for one transaction; empty: nothing to do."""
-    gone, come = sorted(present - wanted), sorted(wanted - present)
-    return "".join([*_commands("delete", table, gone), *_commands("add", table, come)])
+    return RULES.format(table=table) + tables.elements(table, frozenset(), wanted)
 
 
 def _elements(mapped: Mapped) -> Iterator[Element]:
@@ -157,11 +128,6 @@ def _elements(mapped: Mapped) -> Iterator[Element]:
     if mapped.device:
         device = _device(mapped.device)
         yield Element(GUARDED, f'"{device}"', device.encode().ljust(IFNAMSIZ, b"\0"))
-
-
-def _commands(verb: str, table: str, which: Iterable[tuple[str, str]]) -> Iterator[str]:
-    for holder, named in groupby(which, key=itemgetter(0)):
-        yield f"{verb} element inet {table} {holder} {{ {', '.join(text for _, text in named)} }}\n"
 
 
 def _port(number: int) -> bytes:
