@@ -10,6 +10,7 @@ from lab.pings import Pinging
 from tests.documents import bridge, document, routed, routed6
 from tests.kernel.cluster import Declared, Underlay, an_underlay
 from tests.kernel.node import Node
+from workers.document import Document
 from workers.kernel.firewall import Firewall
 from workers.kernel.nft import Nft, NftError
 
@@ -89,9 +90,8 @@ def test_the_words_of_a_refusal_are_those_of_nft(node: Node) -> None:
 
 
 def test_there_is_never_a_moment_without_the_rules(node: Node) -> None:
-    """Another context looks all the time while the table is replaced."""
-    node.converge(WANTED)
-    (text,) = [one.text for one in node.look(WANTED).ours if isinstance(one, Firewall)]
+    """Another context looks all the time while the table changes to and fro."""
+    texts = [_converged(node, wanted) for wanted in (document(routed()), WANTED)]
     seen: list[int] = []
     stop = threading.Event()
 
@@ -103,12 +103,18 @@ def test_there_is_never_a_moment_without_the_rules(node: Node) -> None:
     thread = threading.Thread(target=watch)
     thread.start()
     try:
-        for _ in range(100):
+        for text in texts * 100:
             node.kernel.nft.replace("netadmin", text)
     finally:
         stop.set()
         thread.join()
-    assert set(seen) == {2}
+    assert set(seen) == {1, 2}
+
+
+def _converged(node: Node, wanted: Document) -> str:
+    node.converge(wanted)
+    (text,) = [one.text for one in node.look(wanted).ours if isinstance(one, Firewall)]
+    return text
 
 
 ROUNDS, PINGS = 40, 5
