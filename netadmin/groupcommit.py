@@ -7,7 +7,6 @@ databases as group commit. Only the threads of one process share; processes wait
 """
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -18,7 +17,8 @@ from netadmin.problems import Problem
 Q = TypeVar("Q")
 A = TypeVar("A")
 SIBLINGS = 0.005
-"""Seconds that one waits for others when there were some last time; PostgreSQL calls it commit_delay."""
+"""Seconds that one waits at most for others when there were some last time; PostgreSQL calls it
+commit_delay."""
 
 
 class Waiting(Generic[Q, A]):
@@ -51,10 +51,15 @@ class GroupCommit(Generic[Q, A]):
     def __init__(self, carry_out: Callable[[Sequence[Waiting[Q, A]]], None]) -> None:
         self._carry_out = carry_out
         self._queue: list[Waiting[Q, A]] = []
-        self._queued = threading.Lock()
-        self._turn = threading.Lock()
-        self._shared = False
-        """Whether several came together last time, so that more are likely to be on their way."""
+        self._expected = 1
+        """Those of last time, who are likely to be on their way again, and those who came meanwhile."""
+        self._taken = False
+        """Whether somebody has the turn."""
+        lock = threading.Lock()
+        self._passed = threading.Condition(lock)
+        """The turn: there are answers, and who waits for none has it next."""
+        self._complete = threading.Condition(lock)
+        """As many wait as were expected."""
 
     def call(self, request: Q) -> A:
         """The answer, once it is committed. Raises the refusal, or what went wrong for all.
@@ -62,21 +67,35 @@ class GroupCommit(Generic[Q, A]):
         Not inside of a transaction: others would be answered before it is committed.
         """
         mine: Waiting[Q, A] = Waiting(request)
-        with self._queued:
+        with self._passed:
             self._queue.append(mine)
-        with self._turn:
-            if not mine.over:
-                self._commit(self._all())
+            if len(self._queue) >= self._expected:
+                self._complete.notify()
+            self._passed.wait_for(lambda: mine.over or not self._taken)
+            if mine.over:
+                return mine.outcome()
+            self._taken = True
+        self._lead()
         return mine.outcome()
 
+    def _lead(self) -> None:
+        """Have the turn, and pass it on whatever happens."""
+        waiting: list[Waiting[Q, A]] = []
+        try:
+            waiting = self._all()
+            self._commit(waiting)
+        finally:
+            with self._passed:
+                self._taken = False
+                self._expected = len(waiting) + len(self._queue)
+                self._passed.notify_all()
+
     def _all(self) -> list[Waiting[Q, A]]:
-        """Who came alone last time does not wait for others."""
-        if self._shared:
-            time.sleep(SIBLINGS)
-        with self._queued:
+        """Who wait now. If several came together last time, a moment later; who came alone does not wait."""
+        with self._complete:
+            self._complete.wait_for(lambda: len(self._queue) >= self._expected, SIBLINGS)
             waiting, self._queue = self._queue, []
-        self._shared = len(waiting) > 1
-        return waiting
+            return waiting
 
     def _commit(self, waiting: list[Waiting[Q, A]]) -> None:
         try:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, connection, transaction
 
+from netadmin import groupcommit
 from netadmin.groupcommit import GroupCommit, Waiting
 from netadmin.problems import Fault, Problem
 from networks import reservations
@@ -34,11 +35,13 @@ def together(group: GroupCommit[Any, Any], *calls: Callable[[], Any]) -> list[An
             connection.close()
 
     with ThreadPoolExecutor(len(calls)) as pool:
-        with group._turn:
-            running = []
-            for count, call in enumerate(calls, 1):
-                running.append(pool.submit(run, call))
-                _until(lambda wanted=count: len(group._queue) == wanted)  # type: ignore[misc]
+        group._taken, running = True, []
+        for count, call in enumerate(calls, 1):
+            running.append(pool.submit(run, call))
+            _until(lambda wanted=count: len(group._queue) == wanted)  # type: ignore[misc]
+        with group._passed:
+            group._taken = False
+            group._passed.notify_all()
         return [one.result(PATIENCE) for one in running]
 
 
@@ -129,6 +132,30 @@ def test_a_refusal_is_raised_where_it_was_asked_for(oscar: Client) -> None:
     group = GroupCommit[str, str](refuse)
     answers = together(group, partial(group.call, "a"), partial(group.call, "b"))
     assert [answer.faults[0].value for answer in answers] == ["a", "b"]
+
+
+def test_who_came_together_is_waited_for_and_who_came_alone_waits_for_nobody(
+    oscar: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groupcommit, "SIBLINGS", PATIENCE)
+    sizes: list[int] = []
+
+    def count(waiting: Sequence[Waiting[str, str]]) -> None:
+        sizes.append(len(waiting))
+        for one in waiting:
+            one.answer = one.request
+
+    group = GroupCommit[str, str](count)
+    start = time.monotonic()
+    calls = [partial(group.call, name) for name in "abc"]
+    assert [call() for call in calls[:2]] == ["a", "b"]
+    assert together(group, *calls) == ["a", "b", "c"]
+    with ThreadPoolExecutor(3) as pool:
+        for call in calls:
+            pool.submit(call).add_done_callback(lambda _: connection.close())
+            time.sleep(0.01)
+    assert sizes == [1, 1, 3, 3]
+    assert time.monotonic() < start + PATIENCE
 
 
 def test_nobody_is_answered_inside_of_a_transaction_that_may_yet_fail(oscar: Client) -> None:
