@@ -78,6 +78,7 @@ def test_a_failed_attachment_leaves_nothing_and_says_what_the_plugin_said(
         assert outcome.standing
         assert outcome.standing.state == "failed"
         assert "no IP addresses available" in outcome.standing.why
+        assert "net ip ls --network local1 --node n1" in outcome.standing.remedy
         assert remains(node) == before
 
 
@@ -94,6 +95,7 @@ def test_a_plugin_that_is_missing_at_the_end_of_a_list_leaves_nothing(
         outcome = attacher.settle(attachment(inside.path), None, False)
     assert outcome.standing
     assert "absent ADD: cannot be started" in outcome.standing.why
+    assert outcome.standing.remedy.startswith("Install that plugin on n1")
     assert (leases(node), veths(node)) == ({}, [])
 
 
@@ -132,6 +134,7 @@ def test_a_fixed_address_is_given_and_one_that_is_taken_is_refused(built: Node, 
     assert refused
     assert refused.state == "failed"
     assert "10.10.10.77" in refused.why
+    assert refused.remedy.startswith("Release who has the address, or ask for another one")
     assert leases(built) == {"10.10.10.77": one.id}
 
 

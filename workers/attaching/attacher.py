@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from workers.attaching import chain, netns, places, sight
+from workers.attaching import chain, netns, places, refusals, sight
 from workers.attaching.chain import PluginError
 from workers.attaching.entry import Entry
 from workers.attaching.hostports import HostPorts, PortTaken
@@ -26,10 +26,6 @@ from workers.document import Document
 from workers.holdings import ATTACHED, BROKEN, FAILED, RELEASING, WAITING, Attachment, Standing
 from workers.kernel import namespaces
 
-AGAIN = ("duplicate allocation", "no IP addresses available")
-"""Words of host-local that another try, behind a DEL, may make untrue."""
-TAKEN = ("requested IP address", "failed to allocate all requested IPs")
-"""Words of host-local about an address that was asked for."""
 log = logging.getLogger("netadmin.attaching")
 
 
@@ -145,7 +141,8 @@ class Attacher:
         except Unfit as error:
             return Outcome(before, _without(wanted, FAILED, error, error.remedy))
         except NotAttached as error:
-            return Outcome(error.left or before, _without(wanted, FAILED, error, "It is tried again"))
+            remedy = refusals.remedy(str(error), wanted.network, self._settings.node)
+            return Outcome(error.left or before, _without(wanted, FAILED, error, remedy))
 
     def _announced(self, entry: Entry, before: Entry | None) -> Entry | None:
         """The namespace of the service's own is in the journal before it is made."""
@@ -303,9 +300,9 @@ def _given(attachment: Attachment) -> tuple[object, ...]:
 def _other_try(entry: Entry, said: str) -> Entry | None:
     """What ADD may succeed with behind a DEL; None: nothing."""
     fixed = entry.attachment.addresses
-    if entry.asked != fixed and any(words in said for words in TAKEN):
+    if entry.asked != fixed and refusals.is_of_address(said):
         return replace(entry, asked=fixed)
-    return entry if any(words in said for words in AGAIN) else None
+    return entry if refusals.may_pass(said) else None
 
 
 def _is_foreign(entry: Entry, namespace: Namespace) -> bool:
