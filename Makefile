@@ -68,6 +68,7 @@ test-kernel:
 
 test-dns:
 	$(SANDBOX) $(PYTEST) tests/dns
+	$(SANDBOX) $(BIN)/python -m tests.postgres --socket -- $(PYTEST) tests/dns/test_changes.py tests/dns/test_transfers.py
 
 test-lab:
 	$(SANDBOX) $(PYTEST) -m "not tunnel" tests/lab

@@ -1,12 +1,14 @@
-"""A private PostgreSQL for one command: ``python -m tests.postgres -- COMMAND``.
+"""A private PostgreSQL for one command: ``python -m tests.postgres [--socket] -- COMMAND``.
 
     temporary directory -> initdb -> server on a free port of 127.0.0.1
         -> COMMAND with NETADMIN_DATABASE_URL -> server and directory gone
 
+``--socket``: by its UNIX socket, which can be reached out of any network namespace.
 The server ends with this process however that ends. Nothing of the machine's own
 PostgreSQL is touched.
 """
 
+import argparse
 import ctypes
 import os
 import shutil
@@ -19,6 +21,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 USER = "postgres"
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -32,6 +35,7 @@ class Server:
         self.directory = directory
         self.port = _free_port()
         self.url = f"postgres://{USER}@127.0.0.1:{self.port}/postgres"
+        self.socket_url = f"postgres://{USER}@{quote(str(directory), safe='')}:{self.port}/postgres"
         self._process: subprocess.Popen[bytes] | None = None
         shutil.chown(directory, USER)
         _run(
@@ -69,7 +73,7 @@ class Server:
                 preexec_fn=_end_with_parent,
             )
         deadline = time.monotonic() + START_SECONDS
-        ready = [str(_binary("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        ready = [str(_binary("pg_isready")), "-q", "-h", str(self.directory), "-p", str(self.port)]
         while subprocess.run(ready, check=False).returncode != 0:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"PostgreSQL did not start:\n{(self.directory / 'log').read_text()}")
@@ -126,13 +130,16 @@ def _free_port() -> int:
 
 
 def main(arguments: list[str]) -> int:
-    if arguments[:1] != ["--"] or len(arguments) < 2:
-        sys.stderr.write("usage: python -m tests.postgres -- COMMAND [ARGUMENT ...]\n")
-        return 2
+    parser = argparse.ArgumentParser(usage="python -m tests.postgres [--socket] -- COMMAND [ARGUMENT ...]")
+    parser.add_argument("--socket", action="store_true", help="By its UNIX socket.")
+    parser.add_argument("command", nargs="+", metavar="-- COMMAND")
+    options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with server() as running:
-        environment = {**os.environ, "NETADMIN_DATABASE_URL": running.url}
-        return subprocess.run(arguments[1:], env=environment, check=False).returncode
+        url = running.socket_url if options.socket else running.url
+        return subprocess.run(
+            options.command, env={**os.environ, "NETADMIN_DATABASE_URL": url}, check=False
+        ).returncode
 
 
 if __name__ == "__main__":

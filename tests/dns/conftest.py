@@ -9,6 +9,7 @@ the nodes n1 to n4 and the network backend1, 10.11.0.0/16 and fd10::/48.
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from django.conf import settings
@@ -40,11 +41,21 @@ def _in_a_sandbox() -> None:
 
 
 @pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Path:
-    """A data directory whose database is that of the tests."""
-    directory = tmp_path_factory.mktemp("data")
-    (directory / "netadmin.sqlite3").symlink_to(connection.settings_dict["NAME"])
-    return directory
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data directory of the control plane."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
+def control_plane(data: Path, django_db_setup: None) -> dict[str, str]:
+    """Settings for a process that reads the database of the tests."""
+    database = connection.settings_dict
+    found = {"NETADMIN_DATA_DIR": str(data)}
+    if connection.vendor == "postgresql":
+        server = f"{database['USER']}@{quote(database['HOST'], safe='')}:{database['PORT']}"
+        return {**found, "NETADMIN_DATABASE_URL": f"postgres://{server}/{database['NAME']}"}
+    (data / "netadmin.sqlite3").symlink_to(database["NAME"])
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -74,10 +85,10 @@ def host() -> Iterator[Namespace]:
 
 @pytest.fixture(scope="session")
 def _running(
-    data: Path, host: Namespace, _broker: None, tmp_path_factory: pytest.TempPathFactory
+    control_plane: dict[str, str], host: Namespace, _broker: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[NameServer]:
     directory = tmp_path_factory.mktemp("dns") / "server"
-    with NameServer(directory, host, {"NETADMIN_DATA_DIR": str(data)}, recursor=True) as server:
+    with NameServer(directory, host, control_plane, recursor=True) as server:
         yield server
 
 
