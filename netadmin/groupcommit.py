@@ -28,10 +28,8 @@ class Waiting(Generic[Q, A]):
         self.request = request
         self.answer: A | None = None
         self.error: BaseException | None = None
-
-    @property
-    def over(self) -> bool:
-        return self.answer is not None or self.error is not None
+        self.over = False
+        """Whether its transaction is: an answer counts for nothing before that is committed."""
 
     def outcome(self) -> A:
         if self.error is not None:
@@ -86,6 +84,8 @@ class GroupCommit(Generic[Q, A]):
             self._commit(waiting)
         finally:
             with self._passed:
+                for one in waiting:
+                    one.over = True
                 self._taken = False
                 self._expected = len(waiting) + len(self._queue)
                 self._passed.notify_all()

@@ -124,6 +124,22 @@ def test_when_the_database_fails_all_are_told_and_nothing_is_written(oscar: Clie
     assert not factories.Node.objects.filter(name__in=["n8", "n9"]).exists()
 
 
+def test_an_answer_counts_for_nothing_before_it_is_committed(oscar: Client) -> None:
+    """Whoever waits may be woken at any time, also between its answer and a COMMIT that then fails."""
+
+    def fail(waiting: Sequence[Waiting[str, str]]) -> None:
+        for one in waiting:
+            one.answer = "done"
+        with group._passed:
+            group._passed.notify_all()
+        time.sleep(0.1)
+        raise DatabaseError("the connection is lost")
+
+    group = GroupCommit[str, str](fail)
+    answers = together(group, partial(group.call, "a"), partial(group.call, "b"))
+    assert [str(answer) for answer in answers] == ["the connection is lost"] * 2
+
+
 def test_a_refusal_is_raised_where_it_was_asked_for(oscar: Client) -> None:
     def refuse(waiting: Sequence[Waiting[str, str]]) -> None:
         for one in waiting:
