@@ -46,7 +46,8 @@ def a_table(name: str, held: frozenset[Element]) -> Iterator[tuple[Namespace, Nf
     with Namespace(name) as namespace, namespace.entered(), Nft() as nft:
         rulesets = Rulesets()
         try:
-            nft.replace(TABLE, ports.whole(TABLE, ports.names(held)))
+            added = tables.elements(TABLE, frozenset(), ports.names(held))
+            nft.replace(TABLE, ports.rules(TABLE) + added)
             yield namespace, nft, rulesets
         finally:
             rulesets.close()
@@ -82,7 +83,7 @@ def test_what_libnftables_added_goes_as_bytes(mapped: list[Mapped]) -> None:
     wanted = ports.elements(mapped)
     with a_table("sent", wanted) as (_, nft, rulesets):
         assert rulesets.commit(rulesets.generation(), changes(TABLE, wanted, NONE))
-        assert nft.listing(TABLE) == nft.canonical(TABLE, ports.whole(TABLE, frozenset()))
+        assert nft.listing(TABLE) == nft.canonical(TABLE, ports.rules(TABLE))
 
 
 def test_a_port_is_led_elsewhere_in_one_batch() -> None:
@@ -150,6 +151,28 @@ def test_what_somebody_did_to_the_table_is_put_right_with_the_next_attachment(no
         assert "tcp . 8001 : fd10::1 . 80" in listing
         assert "tcp . 8002 : fd10::2 . 80" in listing
         assert not held.keep()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        'dnat4 { tcp . 22 comment "mine, 1 of 2" : 10.11.0.9 . 22 }',
+        'near4 { 10.0.0.0/8 . 10.0.0.1 comment "x, 1" }',
+        'guarded { "eth0,1" }',
+        'guarded { "all/rp_filter" }',
+    ],
+)
+def test_elements_of_others_are_no_obstacle(node: Node, odd: str) -> None:
+    """Their listing is no list of elements that nft takes, or names no device."""
+    with HostPorts("netadmin") as held:
+        held.put(an_entry(1))
+        before = node.nft(f"list table inet {TABLE}")
+        node.nft(f"add element inet {TABLE} {odd}")
+        assert held.keep()
+        assert node.nft(f"list table inet {TABLE}") == before
+        held.put(an_entry(2))
+        assert not held.keep()
+        assert "tcp . 8002 : fd10::2 . 80" in node.nft(f"list table inet {TABLE}")
 
 
 def test_one_that_the_kernel_refused_is_put_by_the_next_look(

@@ -1,5 +1,6 @@
 """The firewall on the real nftables: whole, compared as nft itself writes it, atomic."""
 
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,21 @@ TAMPERING = [
     pytest.param("insert rule inet netadmin forward drop", id="a rule too many"),
     pytest.param("add chain inet netadmin more", id="a chain too many"),
     pytest.param(
+        "delete chain inet netadmin forward; add chain inet netadmin forward "
+        '{ type filter hook forward priority 0; policy accept; comment "mine"; }',
+        id="a chain with a comment",
+    ),
+    pytest.param(
+        "flush chain inet netadmin postrouting; delete set inet netadmin ranges4; "
+        "add set inet netadmin ranges4 { type ipv4_addr; flags interval; elements = { 10.11.0.0/16, * }; }",
+        id="an element for all others",
+    ),
+    pytest.param(
+        "add chain inet netadmin more; add map inet netadmin verdicts { type ipv4_addr : verdict; }; "
+        "add element inet netadmin verdicts { 10.0.0.7 : jump more }",
+        id="a map that leads to a chain",
+    ),
+    pytest.param(
         "add chain inet netadmin forward { type filter hook forward priority 0; policy drop; }", id="policy"
     ),
 ]
@@ -58,6 +74,9 @@ def test_it_repairs_its_table(node: Node, tampering: str) -> None:
     (change,) = node.converge(WANTED)
     assert change.split(" ", 1)[1].startswith("firewall table inet netadmin")
     assert node.nft("list ruleset") == before
+    number = node.kernel.nft.generation()
+    assert node.converge(WANTED) == []
+    assert node.kernel.nft.generation() == number
 
 
 def test_counters_that_somebody_added_elsewhere_or_that_ran_are_no_change(node: Node) -> None:
@@ -153,6 +172,40 @@ def test_what_comes_through_a_tunnel_is_not_dropped_while_the_table_changes(
             pings = [one.stop() for one in pinging]
         assert [one.lost for one in pings] == [0] * len(pings)
         assert min(one.sent for one in pings) > ROUNDS
+
+
+ASKED = """table inet asked {
+	set ranges4 {
+		type ipv4_addr
+		flags interval
+		elements = { %s }
+	}
+	chain lost {
+		counter drop
+	}
+	chain input {
+		type filter hook input priority filter; policy accept;
+		%s
+	}
+}
+"""
+
+
+def test_no_rule_is_there_without_what_it_asks(node: Node) -> None:
+    """Under a flood from 127.0.0.1, which the rule lets pass as long as the set is whole: both come, and
+    both go."""
+    rule = "icmp type echo-request ip saddr != @ranges4 jump lost"
+    neither, both = ASKED % ("10.0.0.0/8", ""), ASKED % ("10.0.0.0/8, 127.0.0.0/16", rule)
+    node.namespace.run(["ip", "link", "set", "lo", "up"])
+    with node.namespace.popen(["ping", "-q", "-f", "127.0.0.1"], stdout=subprocess.DEVNULL) as flood:
+        try:
+            for _ in range(300):
+                node.kernel.nft.replace("asked", both)
+                node.kernel.nft.replace("asked", neither)
+            assert flood.poll() is None
+        finally:
+            flood.terminate()
+    assert "counter packets 0 bytes 0 drop" in node.nft("list chain inet asked lost")
 
 
 def test_elements_that_cannot_be_told_apart_are_no_obstacle(node: Node) -> None:

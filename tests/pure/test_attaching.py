@@ -167,7 +167,7 @@ def test_what_the_runtimes_say_is_understood(
     assert (pid, words != "") == tuple(expected)
 
 
-def test_the_table_of_host_ports_is_split_into_rules_and_elements() -> None:
+def test_of_the_table_of_host_ports_the_elements_are_known() -> None:
     one = Mapped("tcp", 8001, 80, an_entry(result=RESULT).addresses[0], "obr_backend1")
     listing = (
         "table inet t_ports {\n\tmap dnat4 {\n\t\ttype inet_proto . inet_service : ipv4_addr . inet_service\n"
@@ -180,7 +180,10 @@ def test_the_table_of_host_ports_is_split_into_rules_and_elements() -> None:
         ("dnat4", "udp . 53 : 10.11.0.6 . 5353"),
         ("guarded", '"obr_backend1"'),
     }
-    assert "elements" not in str(found.rules)
+    assert ports.guarded(found.elements) == {"obr_backend1"}
+    assert ports.guarded(frozenset({("guarded", '"lo" comment "x'), ("guarded", '"all/rp_filter"')})) == {
+        "lo"
+    }
     assert tables.elements("t_ports", found.elements, ports.names(ports.elements([one]))) == (
         "delete element inet t_ports dnat4 { udp . 53 : 10.11.0.6 . 5353 }\n"
         "add element inet t_ports near4 { 10.11.0.0/22 . 10.11.0.5 }\n"

@@ -183,20 +183,13 @@ class HostPorts:
     def _put_right(self, wanted: Names) -> bool:
         """Make the table what it must be, whatever it is; whether it was not."""
         listing = self._nft.listing(self.table)
-        ruleset = tables.parse(listing)
-        self._shut(ruleset.elements - wanted)
+        self._shut(tables.parse(listing).elements - wanted)
         if not wanted:
             if listing:
                 self._nft.remove(self.table)
             return bool(listing)
-        rules = self._nft.canonical(self.table, ports.whole(self.table, frozenset()))
-        if ruleset.rules != tables.parse(rules).rules:
-            self._nft.replace(self.table, ports.whole(self.table, wanted))
-            return True
-        todo = tables.elements(self.table, ruleset.elements, wanted)
-        if todo:
-            self._nft.carry_out(todo)
-        return bool(todo)
+        rules = tables.parse(self._nft.canonical(self.table, ports.rules(self.table)))
+        return self._nft.bring(self.table, rules.holding(wanted))
 
 
 def _mapped(entry: Entry) -> tuple[Mapped, ...]:

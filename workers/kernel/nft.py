@@ -1,7 +1,8 @@
 """The door to nftables: libnftables by ctypes, text in and text out. No process is started.
 
-    replace    bring the table to a text, by what differs (``tables``): no packet sees half of it,
-               and a refused one leaves the old rules
+    replace    make the table what a text defines, by what differs (``tables``): no packet sees half of
+               it, and a refused one leaves the old rules
+    bring      the same, from how nft would list it
     listing    the table as nft writes it, without counters
     objects    whatever nft lists, as JSON, with handles
     carry_out  single commands, for rules in tables of others
@@ -15,13 +16,16 @@ libnftables(3).
 
 import ctypes
 import json
+import logging
 from functools import lru_cache
 from types import TracebackType
 from typing import Any, Self
 
 from workers.kernel import namespaces, tables
 from workers.kernel.rulesets import Rulesets
+from workers.kernel.tables import Listed
 
+log = logging.getLogger("netadmin.nft")
 STATELESS, HANDLE, JSON = 1 << 2, 1 << 3, 1 << 4
 
 
@@ -43,12 +47,21 @@ class Nft:
 
     def replace(self, table: str, text: str) -> None:
         """Make ``table`` what ``text`` defines, whatever is there; raises NftError."""
-        wanted = self.canonical(table, text)
+        self.bring(table, tables.parse(self.canonical(table, text)))
+
+    def bring(self, table: str, wanted: Listed) -> bool:
+        """Make ``table`` this one, whatever is there; whether it was another. Raises NftError."""
+        present = tables.parse(self.listing(table))
+        if present == wanted:
+            return False
         try:
-            for commands in tables.transactions(table, self.listing(table), wanted):
+            for commands in tables.transactions(table, present, wanted):
                 self._run(commands)
-        except NftError:  # what somebody put there is more than its listing tells
-            self._run(tables.whole(table, wanted))
+        except NftError as error:  # what somebody put there is more than its listing tells
+            log.warning("table %s is made anew, as it cannot be changed: %s", table, error)
+        if tables.parse(self.listing(table)) != wanted:
+            self._run(tables.whole(table, str(wanted)))
+        return True
 
     def remove(self, table: str) -> None:
         """Take the table away; raises NftError."""

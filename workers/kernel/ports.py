@@ -18,11 +18,11 @@ text for libnftables; the elements of one container come and go as bytes (``elem
 a listing.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
 
-from workers.kernel import tables
 from workers.kernel.elements import Element, joined
 from workers.kernel.firewall import DEVICE
 from workers.kernel.tables import Names
@@ -32,6 +32,7 @@ SUFFIX = "_ports"
 MAPS = {4: "dnat4", 6: "dnat6"}
 NEAR = {4: "near4", 6: "near6"}
 GUARDED = "guarded"
+GUARD = re.compile(rf'"({DEVICE.pattern})"')
 NUMBERS = {"tcp": 6, "udp": 17}
 """Of protocols (IPPROTO_TCP, IPPROTO_UDP)."""
 IFNAMSIZ = 16
@@ -109,12 +110,13 @@ def names(which: Iterable[Element]) -> Names:
 
 def guarded(which: Names) -> set[str]:
     """Those that are named among elements."""
-    return {text.strip('"') for holder, text in which if holder == GUARDED}
+    found = (GUARD.match(text) for holder, text in which if holder == GUARDED)
+    return {device[1] for device in found if device}
 
 
-def whole(table: str, wanted: Names) -> str:
-    """Commands that define the table with these elements."""
-    return RULES.format(table=table) + tables.elements(table, frozenset(), wanted)
+def rules(table: str) -> str:
+    """The definition of the table, without elements."""
+    return RULES.format(table=table)
 
 
 def _elements(mapped: Mapped) -> Iterator[Element]:

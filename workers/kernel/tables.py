@@ -2,26 +2,31 @@
 
     listing -> blocks (sets, maps, chains) -> what differs -> transactions
 
-What is alike stays, and so does a set whose elements change. Elements of a *new* set of intervals come into
-force a fraction of a millisecond behind the rules of the same transaction that ask it (measured on Linux
-6.18): meanwhile ``saddr != @set drop`` drops all. So new sets are there, and filled, before any rule is.
+What is alike stays, and so does a set whose elements change. Elements of a set come into force a fraction of
+a millisecond before or behind the rules of the same transaction (measured on Linux 6.18, most with sets of
+intervals): meanwhile ``saddr != @set drop`` drops what it must not. So no rule comes with what it asks:
 
-    1  new sets and maps, with their elements: nobody asks them yet
-    2  chains emptied and filled again, elements out and in, chains and sets that are too many
+    1  new sets and maps, with their elements; of others the elements, where some come
+    2  chains emptied and filled again; chains and sets that are too many
+    3  elements of sets of which some go, and none comes
 
-Only where a set or chain is there as another kind is the whole table made anew, in one transaction.
+Where a set or chain is there as another kind, or with elements that we never write, the whole table is made
+anew, in one transaction. (nft 1.0.6 crashes when it is to delete some of those.)
 """
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
 
 BLOCK = re.compile(r"^\t(set|map|chain) (\w+) \{\n(.*?)^\t\}\n+", re.DOTALL | re.MULTILINE)
 ELEMENTS = re.compile(r"^\t\telements = \{(.*?)\}\n", re.DOTALL | re.MULTILINE)
-HOOK = re.compile(r"^\t\ttype .*$", re.MULTILINE)
+HEAD = re.compile(r"^\t\t(?:comment|type) .*$", re.MULTILINE)
+PART = r"""(?:"[\w.@:-]+"|[\w.:/-]+)"""
+PLAIN = re.compile(rf"{PART}(?: [.:] {PART})*")
+"""An element as we write it: an address, a range, a device, or several joined."""
 
 Names = frozenset[tuple[str, str]]
 """Of elements: their map or set, and how nft writes them."""
@@ -40,10 +45,7 @@ class Block:
     @property
     def head(self) -> str:
         """What cannot change while it is there."""
-        if self.kind != "chain":
-            return self.body
-        hook = HOOK.search(self.body)
-        return hook[0] if hook else ""
+        return "\n".join(HEAD.findall(self.body)) if self.kind == "chain" else self.body
 
     def __str__(self) -> str:
         listed = ", ".join(text for _, text in sorted(self.elements))
@@ -64,13 +66,23 @@ class Listed:
     """What is left of the listing without them."""
 
     @property
-    def rules(self) -> tuple[str, frozenset[tuple[str, str, str]]]:
-        """All of it without the elements."""
-        return self.rest, frozenset((block.kind, block.name, block.body) for block in self.blocks.values())
-
-    @property
     def elements(self) -> Names:
         return _held(self.blocks.values())
+
+    def holding(self, elements: Names) -> "Listed":
+        """The same with these elements, and no others."""
+        by_holder: dict[str, set[tuple[str, str]]] = {}
+        for element in elements:
+            by_holder.setdefault(element[0], set()).add(element)
+        filled = {
+            key: replace(block, elements=frozenset(by_holder.get(block.name, ())))
+            for key, block in self.blocks.items()
+        }
+        return Listed(filled, self.rest)
+
+    def __str__(self) -> str:
+        """The definition of the table."""
+        return self.rest.removesuffix("}\n") + "".join(map(str, self.blocks.values())) + "}\n"
 
 
 @lru_cache(maxsize=8)
@@ -96,31 +108,52 @@ def whole(table: str, text: str) -> str:
     return f"table inet {table}\ndelete table inet {table}\n{text}"
 
 
-def transactions(table: str, present: str, wanted: str) -> list[str]:
-    """Commands from one listing to another, none of them empty."""
-    old, new = parse(present).blocks, parse(wanted).blocks
-    known = not present or parse(present).rest == parse(wanted).rest
-    if not known or any(old[key].head != new[key].head for key in old.keys() & new.keys()):
-        return [whole(table, wanted)]
-    sets = [block for key, block in new.items() if key not in old and block.kind != "chain"]
-    return [commands for commands in (_defined(table, sets), _changes(table, old, new)) if commands]
+def transactions(table: str, present: Listed, wanted: Listed) -> list[str]:
+    """Commands from one to the other, none of them empty."""
+    old, new = present.blocks, wanted.blocks
+    if not _changes_in_place(present, wanted):
+        return [whole(table, str(wanted))]
+    fresh = [block for key, block in new.items() if key not in old and block.kind != "chain"]
+    pairs = [(old[key].elements, new[key].elements) for key in new if key in old]
+    growing = [pair for pair in pairs if pair[1] - pair[0]]
+    shrinking = [pair for pair in pairs if not pair[1] - pair[0]]
+    steps = (
+        _defined(table, fresh) + _moved(table, growing),
+        _chains(table, old, new),
+        _moved(table, shrinking),
+    )
+    return [commands for commands in steps if commands]
 
 
-def _changes(table: str, old: dict[Key, Block], new: dict[Key, Block]) -> str:
-    """From one to the other, but for the sets and maps that are new."""
-    gone = [block for key, block in old.items() if key not in new]
-    gone.sort(key=lambda block: block.kind != "chain")  # a set that a rule asks cannot go
-    chains = [block for key, block in new.items() if block.kind == "chain" and block != old.get(key)]
+def _changes_in_place(present: Listed, wanted: Listed) -> bool:
+    """Whether nothing is there that can only go with the whole table."""
+    old, new = present.blocks, wanted.blocks
+    if present.rest not in ("", wanted.rest):
+        return False
+    if any(old[key].head != new[key].head for key in old.keys() & new.keys()):
+        return False
+    return all(PLAIN.fullmatch(text) for _, text in present.elements)
+
+
+def _chains(table: str, old: dict[Key, Block], new: dict[Key, Block]) -> str:
+    """Those that differ, and whatever is too much: a set that a rule asks cannot go before it."""
+    gone = sorted(
+        (block for key, block in old.items() if key not in new), key=lambda one: one.kind != "chain"
+    )
     emptied = [block.name for key, block in old.items() if block.kind == "chain" and block != new.get(key)]
-    kept = old.keys() & new.keys()
+    filled = [block for key, block in new.items() if block.kind == "chain" and block != old.get(key)]
     return "".join(
         [
             *(f"flush chain inet {table} {name}\n" for name in emptied),
             *(f"delete {block.kind} inet {table} {block.name}\n" for block in gone),
-            elements(table, _held(old[key] for key in kept), _held(new[key] for key in kept)),
-            _defined(table, chains),
+            _defined(table, filled),
         ]
     )
+
+
+def _moved(table: str, pairs: Iterable[tuple[Names, Names]]) -> str:
+    """The elements of sets from what they are to what they are to be."""
+    return "".join(elements(table, present, wanted) for present, wanted in pairs)
 
 
 def _held(blocks: Iterable[Block]) -> Names:
