@@ -136,15 +136,20 @@ def _carry_out(
 
 
 def _reserved(control: Control, settings: Settings) -> Gate:
-    """The lease store holds what is reserved, as far as that is known; the gate that tells how far."""
+    """The lease store holds what is reserved, as far as that is known; the gate that tells how far. Where
+    nothing is known, what is in the store may be reserved still, and stays."""
+    found: Holdings | None
     try:
         found = post.verified(control.holdings(0) or b"", settings.node)
     except (ControlError, wire.WireError) as error:
         print(f"reservations from the cache: {error}")
-        found = post.cached(settings.state_dir / post.FILE, settings.node) or Holdings(settings.node, 0)
+        found = post.cached(settings.state_dir / post.FILE, settings.node)
     gate = Gate(lambda: None)
     gate.named(control.holdings_version)
-    gate.held(found.version, Reserving(settings.cni_store).hold(found.reservations).troubles)
+    if found is None:
+        gate.held(0, {})
+    else:
+        gate.held(found.version, Reserving(settings.cni_store).hold(found.reservations).troubles)
     return gate
 
 

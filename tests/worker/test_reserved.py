@@ -152,6 +152,21 @@ def test_one_run_by_hand_holds_what_is_reserved_first(
     assert offered(node)
 
 
+@pytest.mark.parametrize("left", [b"", b'{"format": 1, "node": '])
+def test_one_run_by_hand_drops_nothing_when_nothing_is_known(
+    node: Node, plane: ControlPlane, start: type[Process], kept: tuple[Reservation, ...], left: bytes
+) -> None:
+    """What must be held cannot be fetched, and what was fetched last is not there, or not whole."""
+    assert start("once").ended() == 0
+    if left:
+        (node.state / "holdings.json").write_bytes(left)
+    plane.withholds = True
+    once = start("once")
+    assert once.ended() == 0
+    assert "reservations from the cache" in once.said()
+    assert reserved(node) == {one.address for one in kept}
+
+
 @contextmanager
 def told(node: Node) -> Iterator[socket.socket]:
     """Where the service manager listens; not waiting."""
