@@ -9,7 +9,7 @@ import pytest
 
 from lab.namespaces import Namespace
 from lab.waiting import until
-from tests.documents import bridge, document, routed
+from tests.documents import bridge, cni, document, routed
 from tests.kernel import attaching
 from tests.kernel.attaching import (
     NETWORK,
@@ -29,6 +29,13 @@ from tests.kernel.node import Node
 from workers.attaching.journal import Journal
 from workers.attaching.keeper import Keeper
 from workers.holdings import Attachment, Holdings
+
+SHAPED = """{"cniVersion": "1.0.0", "plugins": [
+    {"type": "bridge", "bridge": "br9", "isGateway": true,
+     "ipam": {"type": "host-local", "subnet": "{{cidr}}", "dataDir": "{{store}}"}},
+    {"type": "bandwidth", "ingressRate": 8000000, "ingressBurst": 8000000,
+     "egressRate": 8000000, "egressBurst": 8000000}
+]}"""
 
 
 def test_a_file_that_was_to_become_a_namespace_does_not_keep_it_from_being_made(built: Node) -> None:
@@ -334,6 +341,36 @@ def test_a_namespace_that_took_the_place_of_another_loses_nothing_of_its_own(
         attacher.release(entry.attachment.id, entry, False)
         assert "eth12" in first.run(["ip", "link"])
     assert leases(built) == {}
+
+
+def test_an_interface_that_is_left_goes_with_its_lease_whatever_mac_its_other_end_has_by_now(
+    built: Node, tmp_path: Path
+) -> None:
+    """Others on the node may change that MAC, and the namespace may be where nobody finds it."""
+    path = tmp_path / "container"
+    with Namespace("c1") as first, Namespace("c2") as second, an_attacher(built, NETWORK) as attacher:
+        symlink(path, first)
+        entry = attacher.settle(one := attachment(str(path)), None, False).entry
+        assert entry
+        built.ip(f"link set {entry.ends[0]} address 02:11:22:33:44:55")
+        symlink(path, second)
+        assert attacher.renew(one, entry).standing.addresses == ("10.10.10.2",)  # type: ignore[union-attr]
+        assert (addresses(first), addresses(second)) == ([], ["10.10.10.2/24"])
+
+
+def test_what_plugins_make_beside_the_other_end_is_left_to_them(node: Node, inside: Namespace) -> None:
+    """``bandwidth`` shapes what comes out of a container in a device of its own, which is no port."""
+    shaped = document(cni(SHAPED, ranges=("10.13.0.0/24",), subnets=("10.13.0.0/24",)))
+    node.converge(attaching.with_directories(node, shaped))
+    with an_attacher(node, shaped) as attacher:
+        entry = attacher.settle(one := attachment(inside.path, network="direct"), None, False).entry
+        assert entry
+        end, other = entry.ends
+        assert attacher.settle(one, entry, False).standing.state == "attached"  # type: ignore[union-attr]
+        assert (node.link(end).get("master"), node.link(other).get("master")) == ("br9", None)
+        node.ip(f"link set {end} nomaster")
+        attacher.settle(one, entry, False)
+        assert node.link(end).get("master") == "br9"
 
 
 def test_two_of_a_service_that_leave_at_once_leave_no_namespace(built: Node) -> None:

@@ -54,15 +54,11 @@ class Entry:
         return next((one["mac"].lower() for one in inside if one.get("mac")), "")
 
     @property
-    def host_side(self) -> tuple[tuple[str, str], ...]:
-        """Name and MAC of the devices of the node that it needs, the bridge among them."""
-        outside = (one for one in self._interfaces if not one.get("sandbox"))
-        return tuple((one["name"], one.get("mac", "").lower()) for one in outside)
-
-    @property
     def ends(self) -> tuple[str, ...]:
-        """Names of the interface's other ends on the node."""
-        return tuple(name for name, _ in self.host_side if name != self.bridge)
+        """Names of the interface's other ends on the node, and of what else plugins made there for it
+        (``bandwidth`` an ifb): a result does not tell which is which."""
+        outside = (one["name"] for one in self._interfaces if not one.get("sandbox"))
+        return tuple(name for name in outside if name != self.bridge)
 
     @property
     def bridge(self) -> str:

@@ -2,6 +2,7 @@
 
     inside   the interface, up, with its MAC and addresses   | attach again
     outside  its other end, up, a port of the bridge         | set right on the spot
+             (what else the plugins made on the node is theirs)
     store    a lease for each address in the attachment's name | attach again
 
 The plugins' CHECK sees none of: the other end down, the bridge down, an address of another lease.
@@ -40,6 +41,8 @@ MASTER = 10
 LINKINFO, SLAVE_KIND, SLAVE_DATA, HAIRPIN = 18, 4, 5, 4
 """IFLA_LINKINFO, in it IFLA_INFO_SLAVE_KIND and IFLA_INFO_SLAVE_DATA, in that IFLA_BRPORT_MODE: whether a
 packet may leave a bridge by the port that it came from."""
+LINK_NETNSID = 37
+"""IFLA_LINK_NETNSID: the namespace of the device behind it, where that is another one."""
 LOWER_UP = 0x10000
 """IFF_LOWER_UP (linux/if.h): there is a carrier."""
 STORE = "/var/lib/cni/networks"
@@ -55,6 +58,8 @@ class Device:
     mac: str
     master: int
     hairpin: bool = False
+    is_end: bool = False
+    """It is the node's end of a veth whose other end is in another namespace."""
     addresses: tuple[str, ...] = ()
     """With prefix length."""
 
@@ -83,7 +88,14 @@ def device(netlink: Netlink, name: str) -> Device | None:
     found = attributes(answer, LINK_HEADER.size)
     mac = found.get(links.ADDRESS, b"").hex(":")
     master = to_number(found.get(MASTER, bytes(4)))
-    return Device(index, bool(flags & links.IFF_UP), mac, master, _is_hairpin(found))
+    up = bool(flags & links.IFF_UP)
+    return Device(index, up, mac, master, _is_hairpin(found), _is_end(found))
+
+
+def _is_end(found: dict[int, bytes]) -> bool:
+    """Its MAC does not tell: others on the node may give it another one, as systemd-udevd does."""
+    kind = attributes(found.get(LINKINFO, b""), 0).get(links.INFO_KIND, b"")
+    return to_text(kind) == "veth" and LINK_NETNSID in found
 
 
 def _is_hairpin(found: dict[int, bytes]) -> bool:
@@ -133,9 +145,9 @@ def remove_outside(entry: Entry) -> None:
     """What is left on the node of an interface whose namespace cannot be reached any more, and with it the
     interface, wherever that is. Raises OSError."""
     with Netlink() as netlink:
-        for name, mac in entry.host_side:
-            there = device(netlink, name) if name in entry.ends else None
-            if there and there.mac == mac:
+        for name in entry.ends:
+            there = device(netlink, name)
+            if there and there.is_end:
                 body = LINK_HEADER.pack(0, 0, there.index, 0, 0)
                 for refused in netlink.send([Request(Type.DELLINK, Flag(0), body)]):
                     if refused and refused.errno != errno.ENODEV:
@@ -170,8 +182,8 @@ def _stores(entry: Entry) -> Iterator[Path]:
 def _outside(entry: Entry, netlink: Netlink, bridge: int) -> Iterator[tuple[str, Request]]:
     for name in entry.ends:
         there = device(netlink, name)
-        if there is None:
-            continue  # so is the interface, which ``amiss_inside`` finds
+        if there is None or not there.is_end:
+            continue  # the interface is gone, which ``amiss_inside`` finds, or it is no end of one
         if bridge and there.master != bridge:
             body = LINK_HEADER.pack(0, 0, there.index, 0, 0) + number(MASTER, bridge)
             yield f"{name} was no port of {entry.bridge}", Request(Type.NEWLINK, Flag(0), body)
