@@ -49,15 +49,17 @@ class Runtime:
         self.wanted: Document = document(routed())
         node.converge(self.wanted)
         [path] = [one for one in node.directory.iterdir() if one.name == f"{NAME}.conflist"]
+        self.name = NAME
         self.plugin = json.loads(path.read_text())["plugins"][0]
 
     def call(self, command: str, container: str, netns: str) -> dict[str, Any]:
-        body = {**self.plugin, "name": NAME, "cniVersion": "1.0.0"}
+        body = {**self.plugin, "name": self.name, "cniVersion": "1.0.0"}
         environment = {
             **os.environ, "CNI_COMMAND": command, "CNI_CONTAINERID": container, "CNI_NETNS": netns,
             "CNI_IFNAME": "eth0", "CNI_PATH": "/usr/lib/cni",
         }  # fmt: skip
-        done = self.node.namespace.run(["/usr/lib/cni/bridge"], stdin=json.dumps(body), env=environment)
+        program = f"/usr/lib/cni/{self.plugin['type']}"
+        done = self.node.namespace.run([program], stdin=json.dumps(body), env=environment)
         return json.loads(done) if done.strip() else {}
 
     @contextmanager
@@ -177,6 +179,22 @@ def test_an_interface_that_lost_its_address_keeps_its_lease(runtime: Runtime) ->
         finder.turn()
         finder.turn()
         assert held(runtime) == ["flushed"]
+
+
+@pytest.mark.parametrize("plugin", [{"type": "ptp"}, {"type": "bridge", "bridge": "theirs0"}])
+def test_in_a_network_without_a_bridge_of_ours_it_keeps_its_lease_too(
+    runtime: Runtime, plugin: dict[str, str]
+) -> None:
+    runtime.name = "theirs"
+    ipam = {"type": "host-local", "subnet": "10.14.0.0/24", "dataDir": str(runtime.store)}
+    runtime.plugin = {**plugin, "ipam": ipam}
+    finder = Found(runtime)
+    with runtime.container("flushed") as inside:
+        inside.run(["ip", "addr", "flush", "dev", "eth0"])
+        finder.turn()
+        finder.turn()
+        assert held(runtime) == ["flushed"]
+    until(lambda: finder.turn() or held(runtime) == [], what="freed behind its end", within=10)
 
 
 def test_one_whose_id_is_in_a_control_group_lives(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:

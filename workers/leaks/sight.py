@@ -3,7 +3,7 @@
     /proc/PID/task/TID/ns/net     namespaces of processes and threads
     /proc/PID/mountinfo           namespaces that are mounted, in every mount namespace
     /proc/PID/cgroup              containers by their ids
-    RTM_GETNSID, IFLA_LINK_NETNSID  whether a bridge port leads to a namespace that was not found
+    RTM_GETNSID, IFLA_LINK_NETNSID  whether an end on the node leads to a namespace that was not found
 
 What cannot be looked at is said and never passed over: nobody is dead because we could not look.
 Sources: proc(5), namespaces(7), linux/net_namespace.h, linux/if_link.h.
@@ -29,6 +29,8 @@ IFLA_LINK, IFLA_MASTER, IFLA_LINK_NETNSID = 5, 10, 37
 NETNSA_NSID, NETNSA_FD = 1, 3
 RTGENMSG = struct.Struct("=Bxxx")
 UNKNOWN = -1
+NO_BRIDGE = 0
+"""No device has this number."""
 VANISHED = (FileNotFoundError, ProcessLookupError, NotADirectoryError)
 
 
@@ -45,7 +47,8 @@ class Sight:
     words: str
     """The control groups of all processes: a container's has its id in it."""
     blind: frozenset[str]
-    """Bridges with a port whose other end cannot be told, or has no address by which to know it."""
+    """Bridges with a port whose other end cannot be told, or has no address by which to know it; empty text
+    among them: an end of a veth that is no port is such a one."""
 
 
 def look() -> Sight:
@@ -108,16 +111,23 @@ def _blind_bridges(
     netlink: Netlink, numbers: dict[int, int], held: dict[int, set[tuple[int, IPAddress]]]
 ) -> Iterator[str]:
     names: dict[int, str] = {}
-    ports: list[tuple[int, dict[int, bytes]]] = []
+    ends: list[tuple[int, dict[int, bytes]]] = []
     for body in netlink.dump(links.DUMP):
         _, _, index, _, _ = LINK_HEADER.unpack_from(body)
         found = attributes(body, LINK_HEADER.size)
         names[index] = to_text(found[links.IFNAME])
         if IFLA_MASTER in found:
-            ports.append((to_number(found[IFLA_MASTER]), found))
-    for bridge, found in ports:
+            ends.append((to_number(found[IFLA_MASTER]), found))
+        elif _is_veth(found):
+            ends.append((NO_BRIDGE, found))
+    for bridge, found in ends:
         if IFLA_LINK_NETNSID in found and not _is_known(found, numbers, held):
             yield names.get(bridge, "")
+
+
+def _is_veth(found: dict[int, bytes]) -> bool:
+    """What else leads to another namespace and is no port, as a tunnel does, is no container's."""
+    return to_text(attributes(found.get(links.LINKINFO, b""), 0).get(links.INFO_KIND, b"")) == "veth"
 
 
 def _is_known(
