@@ -119,6 +119,16 @@ def test_a_body_that_is_no_json_says_what_helps(ada: Client, media: str) -> None
     assert (fault["field"], fault["remedy"]) == ("body", "Send JSON, with Content-Type: application/json")
 
 
+@pytest.mark.parametrize("depth", [950, 100_000])
+@pytest.mark.parametrize("start", ["", '{"name": '])
+def test_a_body_that_is_nested_without_end_cannot_be_read(ada: Client, start: str, depth: int) -> None:
+    for url in ("networks/", "networks/backend1/available-ips/", "allocations/", "services/"):
+        response = ada.post(f"/api/v1/{url}", start + "[" * depth, content_type="application/json")
+        assert (response.status_code, response["Content-Type"]) == (400, PROBLEM)
+        [fault] = response.json()["errors"]
+        assert (fault["field"], fault["why"]) == ("body", "JSON parse error - it is nested too deeply")
+
+
 def test_a_host_that_is_not_ours_is_refused(anonymous: Client) -> None:
     response = anonymous.get("/api/v1/networks", HTTP_HOST="elsewhere.example")
     assert (response.status_code, response["Content-Type"]) == (400, PROBLEM)
