@@ -11,18 +11,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet, prefetch_related_objects
+from django.db.models import QuerySet
 from netaddr import IPAddress
 
 from netadmin.problems import Conflict, Fault, Missing, Problem
-from networks import expose, holders, homes, reservations, resources
+from networks import expose, forgetting, holders, homes, reservations, resources
 from networks.declare import require_version
 from networks.dns import changes
+from networks.forgetting import describe, values_of
 from networks.lookups import the_network
 from networks.models import Address, Allocation, HostPort, Learnt, Network, State, Type
 from networks.resources import DEFAULTS, FIRST_INTERFACE, Ask
 from nodes import events, holdings
-from nodes.models import Cluster, Event, Node
+from nodes.models import Cluster, Node
 
 UNFIT = {
     Type.LOOPBACK: ("is of type loopback, which every namespace has", "Name a network with addresses"),
@@ -71,8 +72,8 @@ def change(key: int, values: Mapping[str, Any], *, by: str, expected: int | None
     if row.state == State.RELEASING:
         raise Conflict(Fault("id", str(key), f"{row} is being released", "Ask for it anew"))
     assert row.node is not None
-    before, is_so = describe(row), {**_values(row), "network": row.network}
-    given = resources.canonical({**_values(row), **values})
+    before, is_so = describe(row), {**values_of(row), "network": row.network}
+    given = resources.canonical({**values_of(row), **values})
     given["network"], _ = _place(given["network"], row.node.name)
     given["interface"] = given["interface"] or (row.interface if given["netns"] == row.netns else "")
     if is_so == given:
@@ -98,7 +99,7 @@ def release(key: int, *, by: str, expected: int | None = None, force: bool = Fal
     row = of_service(row)
     assert row.node is not None
     if force:
-        forget([row], by=by)
+        forgetting.forget([row], by=by)
         return None
     if row.state != State.RELEASING:
         row.state, row.version = State.RELEASING, holdings.changed([row.node.pk])[row.node.pk]
@@ -108,30 +109,6 @@ def release(key: int, *, by: str, expected: int | None = None, force: bool = Fal
         )
         changes.changed([row.pk])
     return row
-
-
-def forget(rows: Iterable[Allocation], *, by: str) -> None:
-    """Their nodes are dead or removed: addresses and host ports are free at once.
-
-    A fixed number of queries.
-    """
-    rows = list(rows)
-    prefetch_related_objects(rows, "addresses", "network", "node")
-    events.record_all(
-        Event(
-            actor=by,
-            verb="forced",
-            kind="service",
-            name=row.service,
-            before={**describe(row), "addresses": [str(held.address) for held in row.addresses.all()]},
-        )
-        for row in rows
-    )
-    keys = [row.pk for row in rows]
-    Allocation.objects.filter(pk__in=keys).delete()
-    holdings.changed({row.node_id for row in rows if row.node_id is not None})
-    homes.tell_refused({row.network_id for row in rows})
-    changes.changed(keys)
 
 
 def find(key: int) -> Allocation:
@@ -151,12 +128,6 @@ def of_service(row: Allocation) -> Allocation:
     return row
 
 
-def describe(row: Allocation) -> dict[str, Any]:
-    """As events keep it."""
-    node = row.node.name if row.node else None
-    return {"node": node, "resource": row.resource, **_values(row)}
-
-
 def _rows() -> "QuerySet[Allocation]":
     rows = Allocation.objects.select_related("network", "node").defer("network__peers_body")
     return rows.prefetch_related("addresses")
@@ -170,10 +141,6 @@ def _each(asked: Sequence[Ask], call: Callable[[Ask], Any]) -> Iterable[Any]:
             raise problem.under(f"[{place}]") from None
 
 
-def _values(row: Allocation) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in DEFAULTS} | {"network": row.network.name}
-
-
 def _place(name: str, node: str) -> tuple[Network, Node]:
     """Raises Missing or Problem: the network is to be on the node, and containers can be attached to it."""
     network = the_network(name, Network.objects.defer("peers_body"))
@@ -185,7 +152,7 @@ def _place(name: str, node: str) -> tuple[Network, Node]:
 
 
 def _unless_it_differs(row: Allocation, asked: Mapping[str, Any]) -> Allocation:
-    is_so = _values(row)
+    is_so = values_of(row)
     differing = [
         Fault(
             name,

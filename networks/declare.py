@@ -10,7 +10,7 @@ from typing import Any
 from django.db import transaction
 
 from netadmin.problems import Conflict, Fault, Problem, StaleVersion
-from networks import addressing, desired, holders, homes, rules, segments
+from networks import addressing, desired, forgetting, holders, homes, rules, segments
 from networks.declaration import OVERRIDES, Declaration, EveryNode
 from networks.dns import changes
 from networks.lookups import the_network
@@ -122,7 +122,9 @@ def change(
 
 @transaction.atomic
 def withdraw(name: str, *, by: str, expected: int | None = None, force: bool = False) -> None:
-    """Remove a network from every node; refused while addresses are in use, unless forced."""
+    """Remove a network from every node; refused while addresses are in use, or waited for, unless forced:
+    then services lose what they asked for in it, also one that is still being moved to it and has its
+    address elsewhere."""
     Cluster.locked()
     network = the_network(name, Network.objects.select_for_update())
     require_version(network.version, expected)
@@ -135,6 +137,8 @@ def withdraw(name: str, *, by: str, expected: int | None = None, force: bool = F
     before = describe(network)
     asked = network.allocations.filter(learnt=Learnt.REQUEST).exclude(node=None)
     holdings.changed(asked.values_list("node", flat=True))
+    if services := list(network.allocations.exclude(resource="")):
+        forgetting.forget(services, by=by)
     network.delete()
     events.record(by, "withdrew", "network", name, before=before)
     changes.changed()

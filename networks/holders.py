@@ -8,7 +8,7 @@ another one afterwards, or that has none any more, takes the addresses of its co
 
 from collections.abc import Mapping, Sequence
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from netaddr import IPAddress
 
 from netadmin.problems import Fault, InUse
@@ -74,8 +74,10 @@ def refuse(addresses: "QuerySet[Address]", consequence: str, where: str = "") ->
 
 
 def refuse_waiting(asked: "QuerySet[Allocation]", consequence: str) -> None:
-    """The same for services that asked for an address and have none yet."""
-    waiting = asked.exclude(resource="").filter(addresses=None)
+    """The same for services that asked for an address and have none yet in the network that it is to be of:
+    one that is being moved still has that of the network that it comes from."""
+    there = Address.objects.filter(allocation=OuterRef("pk"), network=OuterRef("network"))
+    waiting = asked.exclude(resource="").exclude(Exists(there))
     if count := waiting.count():
         named = ", ".join(f"{row.service} {row.resource}" for row in waiting[:NAMED])
         more = f" and {count - NAMED} more" if count > NAMED else ""

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import F, Max, Q, QuerySet
 
 from netadmin.problems import Conflict, Fault, Problem
-from networks import allocations, desired, holders, homes, rules, segments
+from networks import desired, forgetting, holders, homes, rules, segments
 from networks.declare import require_version
 from networks.dns import changes
 from networks.lookups import the_node
@@ -103,7 +103,7 @@ def remove(name: str, *, by: str, expected: int | None = None, force: bool = Fal
     segments.release(segments.of_node(node))
     for network in touched:
         homes.settle(network)
-    allocations.forget(node.allocations.exclude(resource=""), by=by)
+    forgetting.forget(node.allocations.exclude(resource=""), by=by)
     node.delete()
     events.record(by, "removed", "node", name, before=before)
     changes.changed()

@@ -363,6 +363,33 @@ def test_a_network_that_is_withdrawn_by_force_is_a_new_version_for_its_nodes(
     assert Node.objects.get(name="n2").holdings == 0
 
 
+def test_no_network_is_withdrawn_under_a_service_that_is_being_moved_to_it(
+    oscar: Client, n1: Client, network: Network
+) -> None:
+    factories.a_network("backend2", "10.12.0.0/16")
+    row = attached(oscar, n1, expose=["443/tcp:8443"])
+    oscar.patch(f"{URL}{row.pk}/", {"network": "backend2"})
+    response = oscar.delete("/api/v1/networks/backend2/")
+    assert response.status_code == 409
+    assert "1 service waits for an address: prod/svc/web ip#0; they" in response.json()["detail"]
+    assert [str(held.address) for held in row.addresses.all()] == ["10.11.0.2"]
+
+
+def test_what_a_service_loses_with_its_network_is_kept_in_an_event(
+    oscar: Client, n1: Client, network: Network
+) -> None:
+    factories.a_network("backend2", "10.12.0.0/16")
+    row = attached(oscar, n1, expose=["443/tcp:8443"])
+    oscar.patch(f"{URL}{row.pk}/", {"network": "backend2"})
+    before = Node.objects.get(name="n1").holdings
+    assert oscar.delete("/api/v1/networks/backend2/?force=true").status_code == 204
+    assert not Allocation.objects.exists()
+    event = Event.objects.get(verb="forced")
+    assert (event.actor, event.name, event.before["addresses"]) == ("oscar", "prod/svc/web", ["10.11.0.2"])
+    assert (event.before["network"], event.before["expose"]) == ("backend2", ["443/tcp:8443"])
+    assert Node.objects.get(name="n1").holdings > before
+
+
 def test_a_reservation_is_given_back_at_once(oscar: Client, network: Network) -> None:
     oscar.post("/api/v1/networks/backend1/available-ips/", {"address": "10.11.0.9"})
     row = Allocation.objects.get()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from netadmin import waiting
-from networks.allocations import describe
+from networks.forgetting import describe
 from networks.models import Allocation, Network
 from nodes.models import Node
 from tests import factories

@@ -14,7 +14,7 @@ from django.test import Client
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
-from networks.allocations import describe
+from networks.forgetting import describe
 from networks.models import Allocation
 from tests import factories
 

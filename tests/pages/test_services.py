@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from networks.allocations import describe
+from networks.forgetting import describe
 from networks.models import Allocation, Network
 from nodes.models import Node
 from tests import factories

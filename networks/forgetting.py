@@ -1,0 +1,54 @@
+"""What services have, given up by force: nobody waits until a node has let go.
+
+rows -> events that keep what they had -> gone, with addresses and host ports
+     -> their nodes hold something else, and those that were refused an address look again
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db.models import prefetch_related_objects
+
+from networks import homes
+from networks.dns import changes
+from networks.models import Allocation
+from networks.resources import DEFAULTS
+from nodes import events, holdings
+from nodes.models import Event
+
+
+def forget(rows: Iterable[Allocation], *, by: str) -> None:
+    """Their nodes are dead or removed, or their network goes: addresses and host ports are free at once.
+
+    A fixed number of queries.
+    """
+    rows = list(rows)
+    prefetch_related_objects(rows, "addresses", "network", "node")
+    events.record_all(
+        Event(
+            actor=by,
+            verb="forced",
+            kind="service",
+            name=row.service,
+            before={**describe(row), "addresses": [str(held.address) for held in row.addresses.all()]},
+        )
+        for row in rows
+    )
+    keys = [row.pk for row in rows]
+    # What is being moved still has its address in the network that it comes from.
+    networks = {held.network_id for row in rows for held in row.addresses.all()}
+    Allocation.objects.filter(pk__in=keys).delete()
+    holdings.changed({row.node_id for row in rows if row.node_id is not None})
+    homes.tell_refused(networks)
+    changes.changed(keys)
+
+
+def describe(row: Allocation) -> dict[str, Any]:
+    """As events keep it."""
+    node = row.node.name if row.node else None
+    return {"node": node, "resource": row.resource, **values_of(row)}
+
+
+def values_of(row: Allocation) -> dict[str, Any]:
+    """What is asked for of it, each of DEFAULTS."""
+    return {name: getattr(row, name) for name in DEFAULTS} | {"network": row.network.name}
