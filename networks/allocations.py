@@ -254,13 +254,14 @@ def _map(row: Allocation) -> None:
     wanted = {(port.protocol, port.host_port) for port in expose.parse_all(row.expose) if port.host_port}
     held = {(port.protocol, port.port): port for port in HostPort.objects.filter(allocation=row)}
     HostPort.objects.filter(pk__in=[port.pk for key, port in held.items() if key not in wanted]).delete()
-    new = sorted(wanted - held.keys())
-    taken = HostPort.objects.filter(node=row.node, port__in=[port for _, port in new])
-    for port in taken.select_related("allocation"):
-        if (port.protocol, port.port) in wanted:
+    new = wanted - held.keys()
+    taken = HostPort.objects.filter(node=row.node, port__in={port for _, port in new})
+    for port in taken.select_related("allocation").order_by("port", "protocol"):
+        if (port.protocol, port.port) in new:
             raise Conflict(_mapped(port))
     HostPort.objects.bulk_create(
-        HostPort(node=row.node, allocation=row, protocol=protocol, port=port) for protocol, port in new
+        HostPort(node=row.node, allocation=row, protocol=protocol, port=port)
+        for protocol, port in sorted(new)
     )
 
 

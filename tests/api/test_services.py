@@ -195,6 +195,14 @@ def test_a_port_that_is_given_up_is_free(oscar: Client, network: Network) -> Non
     assert ask(oscar, service="prod/svc/db", expose=["80/tcp:8080"]).status_code == 202
 
 
+def test_one_number_is_two_ports_of_the_node_by_their_protocols(oscar: Client, network: Network) -> None:
+    row = asked(oscar, expose=["53/udp:53"])
+    response = oscar.patch(f"{URL}{row.pk}/", {"expose": ["53/udp:53", "53/tcp:53"]})
+    assert response.status_code == 202
+    ports = HostPort.objects.order_by("protocol").values_list("protocol", "port")
+    assert list(ports) == [("tcp", 53), ("udp", 53)]
+
+
 def test_interfaces_of_one_namespace_differ(oscar: Client, network: Network) -> None:
     assert asked(oscar, netns="docker:web").interface == "eth12"
     assert asked(oscar, netns="docker:web", resource="ip#1").interface == "eth13"
