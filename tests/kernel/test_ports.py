@@ -410,11 +410,43 @@ def test_clients_follow_although_the_worker_was_killed_before_they_did(
             entry = attacher.settle(one, None, False).entry
             assert entry
             assert _said(talking).startswith("c1")
+            path.unlink()
+            parked = attacher.renew(moved, entry).entry
+            assert _said(talking) == "", "a packet while nobody is there"
             symlink(path, second)
-            attacher.renew(moved, entry)
+            assert attacher.settle(moved, parked, False).entry
         assert _said(talking) == ""
         with a_keeper(node, BOTH):
             until(lambda: _said(talking).startswith("c2"), what="the second one answers", within=5)
+
+
+def test_clients_do_not_reach_who_has_the_address_next(node: Node, client: Namespace) -> None:
+    """Also when the worker is killed right behind the release."""
+    with a_server("c1") as first, a_server("c2") as second, ExitStack() as outside:
+        with client.entered():
+            talking = outside.enter_context(_udp_client("10.0.0.1"))
+        one = web(first.path, addresses=("10.11.0.9",))
+        other = web(second.path, 2, addresses=("10.11.0.9",), expose=())
+        with an_attacher(node, BOTH) as attacher:
+            made = attacher.settle(one, None, False)
+            assert made.entry, made.standing
+            until(lambda: _said(talking).startswith("c1"), what="it answers", within=5)
+            attacher.release(one.id, made.entry, False)
+            assert attacher.settle(other, None, False).entry
+        assert [_said(talking) for _ in range(3)] == [""] * 3
+
+
+def test_a_client_loses_a_port_that_is_exposed_no_more(node: Node, client: Namespace) -> None:
+    with a_server("c1") as inside, ExitStack() as outside:
+        with client.entered():
+            talking = outside.enter_context(_udp_client("10.0.0.1"))
+        held(node, one := web(inside.path))
+        with a_keeper(node, BOTH) as keeper:
+            becomes(keeper, one, "attached")
+            until(lambda: _said(talking).startswith("c1"), what="it answers", within=5)
+            keeper.hold(_holdings(2, replace(one, expose=exposed((80, 8001, "tcp")))))
+            until(lambda: _said(talking) == "", what="it does not answer", within=5)
+            assert ask(client, "10.0.0.1") == "c1 10.0.0.9"
 
 
 def test_only_connections_to_the_node_are_forgotten(node: Node, client: Namespace) -> None:

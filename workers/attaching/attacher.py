@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from workers.attaching import chain, netns, places, refusals, sight
-from workers.attaching.chain import PluginError
+from workers.attaching.chain import NotAnswered, PluginError
 from workers.attaching.entry import Entry
 from workers.attaching.hostports import HostPorts, PortTaken
 from workers.attaching.journal import Journal
@@ -45,6 +45,8 @@ class Outcome:
     entry: Entry | None
     standing: Standing | None
     """None: it is gone, and nothing is left of it."""
+    renew: bool = False
+    """Whether only another attachment helps. What could not be looked at is no reason to take it away."""
 
 
 class Attacher:
@@ -81,7 +83,9 @@ class Attacher:
             log.warning("%s: %s", _name(wanted), error)
         if errors and (left := _left(entry)):
             state, why = _undetached(entry, wanted), f"{errors[0]}; {left}"
-            return Outcome(entry, _standing(entry, state, why, "It is tried again"))
+            if entry.result:
+                self._ports.put(entry)  # it may serve yet
+            return Outcome(entry, _standing(entry, state, why, "It is tried again"), renew=True)
         held = tuple(str(one.ip) for one in entry.addresses) or entry.asked
         mac = entry.mac or entry.asked_mac
         parked = replace(entry, asked=held, asked_mac=mac, result="", detached=True)
@@ -104,12 +108,10 @@ class Attacher:
         return Outcome(None, None)
 
     def settle_connections(self, before: Entry | None, after: Entry | None) -> None:
-        """UDP clients of its host ports follow it to where it is now."""
+        """UDP clients of its host ports follow it to where it is now, and lose it at those it gave up."""
         try:
             if after and after.result and after != before:
-                self._ports.settle(after)
-            elif before and before.result and not (after and after.result):
-                self._ports.unsettle(before)
+                self._ports.settle(after, before)
         except OSError as error:
             log.warning("connections to host ports: %s", error)
         except Exception:
@@ -119,6 +121,13 @@ class Attacher:
     def as_left(entry: Entry) -> Standing | None:
         """How an earlier process left it, until it is looked at."""
         return _standing(entry, ATTACHED) if entry.result else None
+
+    @staticmethod
+    def interrupted(key: str, entry: Entry | None, why: str) -> Outcome:
+        """A step could not be carried out for what is not its own fault; the next one sees what there is."""
+        if entry and entry.result:
+            return Outcome(entry, _standing(entry, BROKEN, why, "It is looked at again"))
+        return Outcome(entry, Standing(key, FAILED, why=why, remedy="It is tried again"))
 
     # -- attach
 
@@ -177,6 +186,7 @@ class Attacher:
         self._journal.write(entry)
         try:
             made = replace(entry, result=chain.add(entry, namespace.handed))
+            _require_given(made)
         except PluginError as error:
             raise NotAttached(error, self._undone(entry, namespace)) from error
         self._journal.finish(made)
@@ -205,7 +215,13 @@ class Attacher:
             why = self._amiss(entry, namespace, check)
         if why:
             log.warning("%s: %s", _name(entry.attachment), why)
-            return Outcome(entry, _standing(entry, BROKEN, why, "It is attached again"))
+            return Outcome(entry, _standing(entry, BROKEN, why, "It is attached again"), renew=True)
+        if not self._ports.maps(entry):  # the step that was to map them was interrupted
+            try:
+                self._ports.claim(entry.attachment)
+            except PortTaken as error:
+                return _without_ports(entry, error)
+            self._ports.put(entry)
         return Outcome(entry, _standing(entry, ATTACHED))
 
     def _amiss(self, entry: Entry, namespace: Namespace | None, check: bool) -> str:
@@ -220,6 +236,8 @@ class Attacher:
             return found
         try:
             chain.check(entry, namespace.handed)
+        except NotAnswered as error:
+            log.warning("%s: could not be checked: %s", _name(entry.attachment), error)
         except PluginError as error:
             return str(error)
         return ""
@@ -229,9 +247,7 @@ class Attacher:
         try:
             self._ports.claim(wanted)
         except PortTaken as error:
-            return Outcome(
-                entry, _standing(entry, BROKEN, str(error), "Take another host port, or release it")
-            )
+            return _without_ports(entry, error)
         made = replace(entry, attachment=wanted)
         self._journal.write(made)
         self._ports.put(made)
@@ -252,13 +268,30 @@ class Attacher:
             namespaces.remove(self._settings.netns_dir / entry.own)
 
     def _detach(self, entry: Entry) -> list[PluginError]:
-        """DEL down the whole list, in the namespace it was made in if that can still be reached."""
+        """DEL down the whole list, in the namespace it was made in if that can still be reached. Nobody who
+        gets the address next is sent what was on its way to this one."""
         self._ports.unmap(entry.attachment.id)
+        self._ports.unsettle(entry)
         with _held(netns.again(entry)) as namespace:
             ours = namespace if namespace and not _is_foreign(entry, namespace) else None
             if ours is None:
                 sight.remove_outside(entry)  # first: DEL gives the address back
             return chain.delete(entry, ours.handed if ours else "")
+
+
+def _require_given(made: Entry) -> None:
+    """Raises PluginError when the plugins answered with other addresses than those that must be."""
+    given = {str(one.ip) for one in made.addresses}
+    if missing := sorted(set(made.attachment.addresses) - given):
+        got = " and ".join(sorted(given)) or "none"
+        raise PluginError(
+            f"{made.attachment.network}: its plugins gave {got} where {' and '.join(missing)} was asked for"
+        )
+
+
+def _without_ports(entry: Entry, error: PortTaken) -> Outcome:
+    """It stays attached, with the host ports that it had."""
+    return Outcome(entry, _standing(entry, BROKEN, str(error), "Take another host port, or release that one"))
 
 
 def _left(entry: Entry) -> str:

@@ -40,6 +40,10 @@ class PluginError(Exception):
     """A plugin refused; ``PLUGIN COMMAND: its own words``."""
 
 
+class NotAnswered(PluginError):
+    """It is not there, or was not done in time: that says nothing of what it was asked about."""
+
+
 def add(entry: Entry, netns: str) -> str:
     """Attach; the final result, JSON. Raises PluginError, and what was done is left to ``delete``."""
     result = ""
@@ -136,9 +140,9 @@ def _run(call: Call, previous: str) -> str:
                 start_new_session=True,
             )
         except OSError as error:
-            raise PluginError(f"{named}: cannot be started ({error.strerror})") from error
+            raise NotAnswered(f"{named}: cannot be started ({error.strerror})") from error
         if not _ends(process, PATIENCE):
-            raise PluginError(f"{named}: was not done after {PATIENCE:g} s and was ended")
+            raise NotAnswered(f"{named}: was not done after {PATIENCE:g} s and was ended")
         said, errors = _content(answer), _content(logged) if process.returncode else b""
     if process.returncode:
         words = _words(said) or _words(errors) or f"exit status {process.returncode}"

@@ -37,6 +37,10 @@ class Held:
     """In a row that did not attach it."""
     checked: float = 0.0
     """When the plugins were asked last."""
+    renew: bool = False
+    """Whether the next job attaches it anew."""
+    hurried: bool = False
+    """Whether something happened since its job began: then the next one follows at once."""
 
     @property
     def network(self) -> str:
@@ -50,10 +54,14 @@ class Held:
         self.wanted, self.tries, self.due = wanted, 0, 0.0
         self.judged = self.judged if wanted else None
 
+    def hurry(self) -> None:
+        """There is a reason to work on it now; if a job does, once more behind that."""
+        self.due, self.hurried = 0.0, True
+
     def stands(self, standing: Standing, interval: float) -> None:
         """How it is behind a job, and so when the next is due; ``interval``: seconds between two looks."""
         self.standing, self.judged = standing, self.wanted
-        self.due = time.monotonic() + self._pause(standing.state, interval)
+        self.due = 0.0 if self.hurried else time.monotonic() + self._pause(standing.state, interval)
         self.tries = 0 if standing.state == ATTACHED else min(self.tries + 1, MOST_TRIES)
 
     def _pause(self, state: str, interval: float) -> float:

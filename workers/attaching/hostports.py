@@ -1,7 +1,7 @@
 """The host ports of a node: who has which, and the nftables table that carries them out.
 
     claim   before ADD: a port has one holder, and a second one is told who it is
-    put     behind ADD: elements in, in one transaction
+    put     behind ADD: elements in, in one transaction; ports that lead there no more are for others then
     free    before DEL: elements out
     keep    somebody changed a ruleset: what is missing is put back
 
@@ -11,7 +11,7 @@ answer to the caller: it walks the kernel's whole table.
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -65,8 +65,9 @@ class HostPorts:
         self._lock = threading.RLock()
 
     def claim(self, attachment: Attachment) -> None:
-        """Hold its host ports, and no others any more; raises PortTaken, and then none of them."""
-        keys = [(port.protocol, port.host_port) for port in attachment.expose if port.host_port]
+        """Hold its host ports, beside those that are mapped to it; raises PortTaken, and then no more than
+        before."""
+        keys = _keys(attachment)
         with self._lock:
             for key in keys:
                 holder = self._holders.get(key)
@@ -74,7 +75,8 @@ class HostPorts:
                     protocol, number = key
                     who = f"{holder.service} {holder.resource}"
                     raise PortTaken(f"host port {number}/{protocol} of this node belongs to {who}")
-            self._give_back(attachment.id)
+            if attachment.id not in self._mapped:
+                self._give_back(attachment.id)
             self._holders.update(dict.fromkeys(keys, attachment))
 
     def restore(self, entry: Entry) -> None:
@@ -94,7 +96,13 @@ class HostPorts:
                 self._mapped[entry.attachment.id] = elements
             if elements or before:
                 self._carry_out()
+            self._give_back(entry.attachment.id, but=_keys(entry.attachment))
         self.let_loopback_in(entry)
+
+    def maps(self, entry: Entry) -> bool:
+        """Whether its host ports are mapped to where it is."""
+        with self._lock:
+            return self._mapped.get(entry.attachment.id, frozenset()) == ports.elements(_mapped(entry))
 
     def let_loopback_in(self, entry: Entry) -> None:
         """Its device takes what the node sends from 127.0.0.1; a bridge that was made anew does not. Raises
@@ -129,14 +137,23 @@ class HostPorts:
             self._seen = Seen(wanted, generation + changed)
             return changed and bool(wanted)
 
-    def settle(self, entry: Entry) -> None:
-        """Forget UDP connections to its host ports that do not lead to it; raises OSError."""
-        mapped = [one for one in _mapped(entry) if one.protocol == "udp"]
-        _forget((one, (str(one.container.ip), one.port)) for one in mapped)
+    def settle(self, entry: Entry, before: Entry | None = None) -> None:
+        """Forget UDP connections to its host ports that do not lead to it, and those to the ports that it had
+        ``before`` and has no more; raises OSError."""
+        mapped = _udp(entry)
+        gone = [one for one in _udp(before) if one not in mapped] if before else []
+        leads = {(one.protocol, one.host_port, one.container.version) for one in mapped}
+        given_up = [one for one in gone if (one.protocol, one.host_port, one.container.version) not in leads]
+        _forget(
+            [
+                *((one, (str(one.container.ip), one.port)) for one in mapped),
+                *((one, NOWHERE) for one in given_up),
+            ]
+        )
 
     def unsettle(self, entry: Entry) -> None:
         """Forget UDP connections that led to its host ports; raises OSError."""
-        _forget((one, NOWHERE) for one in _mapped(entry) if one.protocol == "udp")
+        _forget((one, NOWHERE) for one in _udp(entry))
 
     def close(self) -> None:
         self._nft.close()
@@ -153,8 +170,10 @@ class HostPorts:
     def _wanted(self) -> frozenset[Element]:
         return frozenset().union(*self._mapped.values())
 
-    def _give_back(self, key: str) -> None:
-        self._holders = {port: holder for port, holder in self._holders.items() if holder.id != key}
+    def _give_back(self, key: str, but: Collection[Key] = ()) -> None:
+        self._holders = {
+            port: holder for port, holder in self._holders.items() if holder.id != key or port in but
+        }
 
     def _turn(self, device: str, was: str, now: str) -> None:
         """The switch that lets packets from and to 127.0.0.0/8 pass the device; raises OSError."""
@@ -201,6 +220,14 @@ def _mapped(entry: Entry) -> tuple[Mapped, ...]:
         if port.host_port
         for container in entry.addresses
     )
+
+
+def _udp(entry: Entry) -> list[Mapped]:
+    return [one for one in _mapped(entry) if one.protocol == "udp"]
+
+
+def _keys(attachment: Attachment) -> list[Key]:
+    return [(port.protocol, port.host_port) for port in attachment.expose if port.host_port]
 
 
 def _forget(connections: Iterable[tuple[Mapped, tuple[str, int]]]) -> None:

@@ -45,7 +45,6 @@ from workers.holdings import (
     Declined,
     Holdings,
     Reservation,
-    Standing,
     Statement,
 )
 from workers.kernel.messages import Type
@@ -155,6 +154,8 @@ class Keeper(threading.Thread):
                     log.exception("failed; attachments stay as they are until the next turn")
                     time.sleep(FIRST_RETRY)
             self._jobs.stop()
+            self._take_outcomes()
+            self._let_connections_follow(attacher)
 
     def _restore(self, attacher: Attacher, ports: HostPorts) -> None:
         """What an earlier process left: its attachments keep their host ports, and are looked at first."""
@@ -221,6 +222,7 @@ class Keeper(threading.Thread):
             if held.due > now:
                 break
             if self._jobs.has_room(held.network, now):
+                held.hurried = False
                 self._jobs.start(held.key, held.network, self._work, attacher, held)
             else:
                 self._room_at = self._jobs.next_room(now)
@@ -232,29 +234,27 @@ class Keeper(threading.Thread):
             outcome = self._outcome(attacher, held)
         except (OSError, NftError) as error:
             log.exception("attachment %s", key)
-            outcome = self._failed(key, before, str(error))
+            outcome = attacher.interrupted(key, self._left(key, before), str(error))
         except Exception as error:
             log.exception("attachment %s", key)
-            outcome = self._failed(key, before, f"{type(error).__name__}: {error}")
+            outcome = attacher.interrupted(key, self._left(key, before), f"{type(error).__name__}: {error}")
         self._done.put((key, before, outcome))
         self._watch.wake("done")
 
     def _outcome(self, attacher: Attacher, held: Held) -> Outcome:
         if held.wanted is None:
             return attacher.release(held.key, held.entry, self._is_needed(held))
-        if held.standing and held.standing.state == BROKEN and held.entry:
+        if held.renew and held.entry:
             return attacher.renew(held.wanted, held.entry)
         return attacher.settle(held.wanted, held.entry, self._check_is_due(held))
 
-    def _failed(self, key: str, before: Entry | None, why: str) -> Outcome:
-        """What there is of it now is what the journal says; while that cannot be read, how it was before."""
+    def _left(self, key: str, before: Entry | None) -> Entry | None:
+        """What there is of it is what the journal says; while that cannot be read, how it was before."""
         try:
-            entry = self._journal.read_one(key)
+            return self._journal.read_one(key)
         except OSError as error:
             log.error("attachment %s: %s", key, error)
-            entry = before
-        state = BROKEN if entry and entry.result else FAILED
-        return Outcome(entry, Standing(key, state, why=why, remedy="It is tried again"))
+            return before
 
     def _is_needed(self, leaving: Held) -> bool:
         """Whether another attachment of its service is to be in the namespace of the service's own."""
@@ -275,12 +275,15 @@ class Keeper(threading.Thread):
             self._moved.append((before, outcome.entry))
             self._jobs.ended(key)
             held = self._held[key]
-            held.entry = outcome.entry
+            held.entry, held.renew = outcome.entry, outcome.renew
             if outcome.standing is None:
                 del self._held[key]
-                self._hurry(FAILED)  # it may have had what another one wants
             else:
                 held.stands(outcome.standing, self._interval())
+            if _gave_ports_up(before, outcome.entry):
+                self._hurry(FAILED, BROKEN)
+            elif outcome.standing is None:
+                self._hurry(FAILED)  # it may have had what another one wants
         self._devices = {
             name: key for key, held in self._held.items() if held.entry for name in held.entry.ends
         }
@@ -295,14 +298,15 @@ class Keeper(threading.Thread):
         if "namespaces" in reasons:
             self._hurry(WAITING)
         for key in self._due_now & self._held.keys():
-            self._held[key].due = 0.0
+            self._held[key].hurry()
         self._due_now.clear()
         self._follow()
 
     def _hurry(self, *states: str) -> None:
+        """Those in these states, and those that may come to be in one of them by the job they have."""
         for held in self._held.values():
-            if held.standing and held.standing.state in states:
-                held.due = 0.0
+            if held.key in self._jobs or (held.standing and held.standing.state in states):
+                held.hurry()
 
     def _follow(self) -> None:
         """Hear of namespaces that come while one is waited for."""
@@ -322,6 +326,7 @@ class Keeper(threading.Thread):
                 log.warning("the table of host ports was not as it must be, and was put right")
         except (OSError, NftError) as error:
             log.error("the table of host ports: %s", error)
+            self._keep_at = self._kept + FIRST_RETRY
 
     def _say(self, holdings: Holdings, declined: tuple[Declined, ...]) -> None:
         """The statement, when it is another one than the last."""
@@ -329,7 +334,9 @@ class Keeper(threading.Thread):
         standings = tuple(
             standing for key, held in sorted(self._held.items()) if (standing := held.said(wanted.get(key)))
         )
-        said = Statement(self._settings.node, holdings.version, time.time_ns(), standings, declined)
+        # One more than the last where the clock was set back: a smaller one would not be heard.
+        sequence = max(time.time_ns(), self._said.sequence + 1 if self._said else 0)
+        said = Statement(self._settings.node, holdings.version, sequence, standings, declined)
         same = self._said and replace(said, sequence=self._said.sequence) == self._said
         if holdings.version and not same:
             self._said = said
@@ -344,3 +351,8 @@ class Keeper(threading.Thread):
     def _interval(self) -> float:
         document = self._in_force()
         return max(document.look_interval, 1.0) if document else LOOK_INTERVAL
+
+
+def _gave_ports_up(before: Entry | None, after: Entry | None) -> bool:
+    had, has = (set(entry.attachment.expose) if entry else set() for entry in (before, after))
+    return bool(had - has)

@@ -8,7 +8,9 @@ DUPLICATE = "duplicate allocation"
 TAKEN = ("requested IP address", "failed to allocate all requested IPs")
 """Of an address that was asked for."""
 ABSENT = "cannot be started"
-"""Our own word: there is no such program."""
+"""Our own words: there is no such program."""
+OTHERS = "was asked for"
+"""Our own words: the plugins gave other addresses."""
 
 
 def may_pass(said: str) -> bool:
@@ -37,5 +39,10 @@ def remedy(said: str, network: str, node: str) -> str:
         return (
             f"Install that plugin on {node} (Debian has the usual ones in containernetworking-plugins), or "
             "take it out of the network's template; then it is attached"
+        )
+    if OTHERS in said:
+        return (
+            f"Give {network} a template whose ipam takes addresses from args.cni.ips, as host-local does, or "
+            "ask for any address"
         )
     return "It is tried again"
