@@ -7,7 +7,7 @@ Each is one transaction under the cluster's lock. What was asked for has its fix
 ports from then on; what is taken back keeps them until the node has let go, or until it is forced.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -21,7 +21,7 @@ from networks.dns import changes
 from networks.forgetting import describe, values_of
 from networks.lookups import the_network
 from networks.models import Address, Allocation, HostPort, Learnt, Network, State, Type
-from networks.resources import DEFAULTS, FIRST_INTERFACE, Ask
+from networks.resources import DEFAULTS, FIRST_INTERFACE, LAST_INTERFACE, Ask
 from nodes import events, holdings
 from nodes.models import Cluster, Node
 
@@ -75,7 +75,7 @@ def change(key: int, values: Mapping[str, Any], *, by: str, expected: int | None
     before, is_so = describe(row), {**values_of(row), "network": row.network}
     given = resources.canonical({**values_of(row), **values})
     given["network"], _ = _place(given["network"], row.node.name)
-    given["interface"] = given["interface"] or (row.interface if given["netns"] == row.netns else "")
+    given["interface"] = _interface(row, values, given["netns"])
     if is_so == given:
         return row
     if row.state == State.ATTACHED and any(is_so[name] != given[name] for name in MOVING):
@@ -178,8 +178,9 @@ def _settle(row: Allocation, values: Mapping[str, Any]) -> None:
     assert row.node is not None
     for name, value in values.items():
         setattr(row, name, value)
-    row.interface = row.interface or _free_interface(row)
-    _require_free_interface(row)
+    taken = _beside(row, row.netns)
+    row.interface = row.interface or _free_interface(taken)
+    _require_free_interface(row, taken)
     addresses = _fixed(row)
     row.version = holdings.changed([row.node.pk])[row.node.pk]
     row.save()
@@ -187,23 +188,38 @@ def _settle(row: Allocation, values: Mapping[str, Any]) -> None:
     _map(row)
 
 
-def _beside(row: Allocation) -> set[str]:
-    """Interfaces of other resources in the same namespace."""
-    others = Allocation.objects.filter(node=row.node, netns=row.netns).exclude(pk=row.pk).exclude(resource="")
-    if not row.netns:
+def _interface(row: Allocation, values: Mapping[str, Any], netns: str) -> str:
+    """What it is to be with these values: as they give it, and left out it stays. Empty: one is chosen, as
+    in another namespace it is left open, or left out and another resource's there."""
+    if netns == row.netns:
+        return values.get("interface") or row.interface
+    if "interface" in values:
+        return str(values["interface"])
+    return "" if row.interface in _beside(row, netns) else row.interface
+
+
+def _beside(row: Allocation, netns: str) -> set[str]:
+    """Interfaces of other resources in this namespace."""
+    others = Allocation.objects.filter(node=row.node, netns=netns).exclude(pk=row.pk).exclude(resource="")
+    if not netns:
         others = others.filter(service=row.service)
     return set(others.values_list("interface", flat=True))
 
 
-def _free_interface(row: Allocation) -> str:
-    taken = _beside(row)
-    return next(name for number in range(FIRST_INTERFACE, 1000) if (name := f"eth{number}") not in taken)
+def _free_interface(taken: Collection[str]) -> str:
+    """Empty: all that are chosen from are taken."""
+    names = (f"eth{number}" for number in range(FIRST_INTERFACE, LAST_INTERFACE + 1))
+    return next((name for name in names if name not in taken), "")
 
 
-def _require_free_interface(row: Allocation) -> None:
-    if row.interface in _beside(row):
-        where = f"in {row.netns}" if row.netns else f"in the namespace of {row.service}"
-        remedy = f"Leave it out, or use {_free_interface(row)}"
+def _require_free_interface(row: Allocation, taken: Collection[str]) -> None:
+    where = f"in {row.netns}" if row.netns else f"in the namespace of {row.service}"
+    free = _free_interface(taken)
+    if not row.interface:
+        why = f"is left out, and eth{FIRST_INTERFACE} to eth{LAST_INTERFACE} are taken {where}"
+        raise Conflict(Fault("interface", "", why, "Give one of another name, or use another namespace"))
+    if row.interface in taken:
+        remedy = f"Leave it out, or use {free}" if free else "Give one of another name"
         raise Conflict(Fault("interface", row.interface, f"is another resource's {where}", remedy))
 
 

@@ -26,6 +26,7 @@ INTERFACE = re.compile(r"[^/\s:%\x00-\x1f\x7f]{1,15}")
 """Of what the kernel takes: no ``%d``, which it fills in (net/core/dev.c), and no control characters."""
 FIRST_INTERFACE = 12
 """The reference's ``eth12``; the next ones when that is taken in the same namespace."""
+LAST_INTERFACE = 999
 MOST_PORTS = 256
 LONGEST_NETNS = 255
 LONGEST_WAIT = 3600.0

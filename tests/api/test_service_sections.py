@@ -83,5 +83,14 @@ def test_nothing_is_applied_on_a_node_that_is_not_there(oscar: Client, network: 
     assert (fault["field"], fault["value"], fault["remedy"]) == ("node", "m7", "Known: n1, n2, n3, n4")
 
 
+def test_one_that_comes_into_the_namespace_of_another_gets_an_interface_that_is_free_there(
+    oscar: Client, network: Network
+) -> None:
+    two = TWO.replace("8080", "8080\nnetns = docker:web")
+    assert apply(oscar, two + "netns = docker:db\n").status_code == 202
+    assert words(apply(oscar, two + "netns = docker:web\n")) == {"ip#0": "unchanged", "ip#1": "changed"}
+    assert Allocation.objects.get(resource="ip#1").interface == "eth13"
+
+
 def test_viewers_may_not(vera: Client, network: Network) -> None:
     assert apply(vera, TWO).status_code == 403

@@ -217,6 +217,57 @@ def test_interfaces_of_one_namespace_differ(oscar: Client, network: Network) -> 
     )
 
 
+def test_an_interface_that_is_another_resources_in_the_namespace_it_moves_to_is_chosen_anew(
+    oscar: Client, network: Network
+) -> None:
+    asked(oscar, netns="docker:web")
+    row = asked(oscar, netns="docker:db", resource="ip#1")
+    assert row.interface == "eth12"
+    response = oscar.patch(f"{URL}{row.pk}/", {"netns": "docker:web"})
+    assert (response.status_code, response.json()["interface"]) == (202, "eth13")
+    response = oscar.patch(f"{URL}{row.pk}/", {"netns": "docker:db", "interface": ""})
+    assert (response.status_code, response.json()["interface"]) == (202, "eth12")
+    refused(
+        oscar.patch(f"{URL}{row.pk}/", {"netns": "docker:web", "interface": "eth12"}),
+        409,
+        "interface",
+        "is another resource's in docker:web",
+        "Leave it out, or use eth13",
+    )
+
+
+def test_an_interface_that_is_free_in_the_namespace_it_moves_to_is_kept(
+    oscar: Client, network: Network
+) -> None:
+    asked(oscar, netns="docker:web")
+    row = asked(oscar, netns="docker:db", resource="ip#1", interface="net0")
+    response = oscar.patch(f"{URL}{row.pk}/", {"netns": "docker:web"})
+    assert (response.status_code, response.json()["interface"]) == (202, "net0")
+
+
+def test_when_no_interface_is_left_to_choose_one_is_to_be_named(
+    oscar: Client, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(allocations, "LAST_INTERFACE", 13)
+    for resource in ("ip#0", "ip#1"):
+        asked(oscar, resource=resource)
+    refused(
+        ask(oscar, resource="ip#2"),
+        409,
+        "interface",
+        "is left out, and eth12 to eth13 are taken in the namespace of prod/svc/web",
+        "Give one of another name, or use another namespace",
+    )
+    refused(
+        ask(oscar, resource="ip#2", interface="eth13"),
+        409,
+        "interface",
+        "is another resource's in the namespace of prod/svc/web",
+        "Give one of another name",
+    )
+    assert ask(oscar, resource="ip#2", interface="net0").status_code == 202
+
+
 def test_a_change_is_a_new_version_and_one_of_nothing_is_none(oscar: Client, network: Network) -> None:
     row = asked(oscar)
     url = f"{URL}{row.pk}/"
@@ -444,7 +495,7 @@ def test_one_costs_the_same_however_many_there_are(
         assert oscar.get(f"{URL}{row.pk}/").status_code == 200
     with CaptureQueriesContext(connection) as queries:
         assert ask(oscar, resource="ip#y", expose=["80/tcp:7999"]).status_code == 202
-    assert len(queries) == 18
+    assert len(queries) == 17
 
 
 def test_it_is_released_by_the_verb_alone(oscar: Client, network: Network) -> None:
