@@ -137,8 +137,8 @@ def haproxy(facts: Facts, service: str, port: Port, authoritative: Endpoint) -> 
     hold valid    500ms
     hold obsolete 0s
     hold nx       0s
-    hold other    0s
-    hold refused  0s
+    hold other    300s
+    hold refused  300s
     hold timeout  300s
 
 backend {backend}_{name}
