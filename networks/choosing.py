@@ -8,21 +8,22 @@ node whose part was used up by reservations could start no container. One Choice
 a transaction, one after the other. Callers hold the cluster's lock.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from django.db import connection
-from django.db.models import Count
 from netaddr import IPAddress, IPNetwork
 
 from netadmin.problems import Conflict, Fault, Problem
 from netadmin.statements import Statement
-from networks import addressing, free, holders
+from networks import free, holders
+from networks.fields import packed
 from networks.free import Part
 from networks.homes import Homes, node_of
-from networks.models import Address, Network, Pointer, Segment, State
+from networks.models import Network, Pointer, Segment, State
 from networks.wishes import Wish, placed
 from nodes.models import Node
 
@@ -30,7 +31,7 @@ BLOCK = 128
 NAMED = 3
 """How many holders a refusal names."""
 PATIENCE = 2
-"""How often parts are looked at before it is counted which ones are full."""
+"""How often parts are looked at before it is counted which ones have room."""
 LAST_KEY = 2**63 - 1
 TURN = "UPDATE networks_network SET turn = %s WHERE id = %s"
 PARTS = Statement(
@@ -75,6 +76,8 @@ class Choice:
         """How many, by node (key), of those that may lie anywhere."""
         self._open: dict[int, Part] = {}
         """By the family of a wish for any node: whose turn it is still."""
+        self._in_use: dict[int, list[bytes]] = {}
+        """Of the whole network, in order, by family; read when part after part had nothing."""
         self._turn = network.turn
 
     def request(self, wanted: Sequence[Wish]) -> list[Chosen]:
@@ -191,11 +194,18 @@ class Choice:
         family = self._cidr(self.network.cidrs, wish).version
         if open := self._open.get(wish.family):
             yield open
-        full: set[int] = set()
         for number, parts in enumerate(self._parts_in_turn(wish, family)):
-            if number == PATIENCE:
-                full = _full_nodes(self.network, family)
-            yield from (part for part in parts if part.node.pk not in full)
+            yield from (part for part in parts if number < PATIENCE or self._has_room(part))
+
+    def _has_room(self, part: Part) -> bool:
+        """Whether not all of it is in use, whoever has it. One query for all parts, of whatever sizes."""
+        version = part.cidr.version
+        if version not in self._in_use:
+            [whole] = [cidr for cidr in self.network.cidrs if cidr.version == version]
+            self._in_use[version] = free.in_order(self.network, whole)
+        used = self._in_use[version]
+        low, high = (packed(IPAddress(number, version)) for number in (part.low, part.high))
+        return bisect_right(used, high) - bisect_left(used, low) <= part.high - part.low
 
     def _parts_in_turn(self, wish: Wish, family: int) -> Iterator[list[Part]]:
         """Those of all nodes, beginning behind the one whose turn it was last: first as many as may do, then
@@ -236,20 +246,6 @@ class Choice:
 
 def _key(one: Chosen) -> int | None:
     return one.node.pk if one.node else None
-
-
-def _full_nodes(network: Network, version: int) -> set[int]:
-    """Nodes whose part is used up. One query that counts, for when part after part had nothing."""
-    [(cidr, prefix)] = [
-        pair
-        for pair in zip(network.grid.cidrs, network.grid.prefixes, strict=True)
-        if pair[0].version == version
-    ]
-    room = addressing.room(addressing.segment(cidr, prefix, 0))
-    inside = (IPAddress(cidr.first, version), IPAddress(cidr.last, version))
-    rows = Address.objects.filter(network=network, address__range=inside).exclude(allocation__node=None)
-    counted = rows.order_by().values_list("allocation__node").annotate(Count("pk"))
-    return {node for node, count in counted if count >= room}
 
 
 def _full(network: Network, wish: Wish, found: int) -> Fault:

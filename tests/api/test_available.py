@@ -147,6 +147,33 @@ def test_a_node_among_many_that_are_full_is_found_without_a_look_at_each(
         assert kept(oscar, {})["addresses"] == shown[30]["addresses"]
 
 
+@pytest.fixture
+def n8_has_more(db: None) -> Network:
+    """n8 10.11.128.0/24; n1 10.11.0.0/30, n2 10.11.0.4/30 and so on, with one address for containers each."""
+    for number in range(1, 9):
+        factories.a_node(f"n{number}")
+    return factories.a_network(ips_per_node=4, per_node={"n8": {"subnet": "10.11.128.0/24"}})
+
+
+def test_a_node_with_a_larger_part_has_room_when_the_others_are_full(
+    oscar: Client, n8_has_more: Network
+) -> None:
+    found = [kept(oscar, {})["node"] for _ in range(10)]
+    assert found == [*(f"n{number}" for number in range(1, 9)), "n8", "n8"]
+    assert oscar.get(url()).json()[0] == {"address": "10.11.128.251", "node": "n8"}
+    assert len(kept(oscar, {"count": 250})) == 250
+    assert "none of 1 are free" in fault(oscar, {}, status=409)["why"]
+
+
+def test_only_what_is_in_use_of_its_part_fills_a_node(oscar: Client, n8_has_more: Network) -> None:
+    """A container that was started before its node's part moved keeps its address."""
+    for number in range(1, 7):
+        kept(oscar, {"node": f"n{number}"})
+    kept(oscar, {"node": "n8", "count": 253})
+    factories.an_allocation(n8_has_more, "10.11.64.9", Node.objects.get(name="n7"))
+    assert kept(oscar, {})["addresses"] == ["10.11.0.26"]
+
+
 @pytest.mark.parametrize(
     ("body", "field", "why"),
     [
