@@ -1,6 +1,7 @@
 """Attachments by real plugins: made, looked after, undone."""
 
 import errno
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,9 @@ from tests.kernel.attaching import (
 from tests.kernel.node import Node
 from workers.attaching.journal import Journal
 from workers.attaching.keeper import Keeper
+from workers.document import Document
 from workers.holdings import Attachment, Holdings
+from workers.kernel import whereabouts
 
 SHAPED = """{"cniVersion": "1.0.0", "plugins": [
     {"type": "bridge", "bridge": "br9", "isGateway": true,
@@ -36,6 +39,15 @@ SHAPED = """{"cniVersion": "1.0.0", "plugins": [
     {"type": "bandwidth", "ingressRate": 8000000, "ingressBurst": 8000000,
      "egressRate": 8000000, "egressBurst": 8000000}
 ]}"""
+
+
+def plain_list(plugin: str) -> Document:
+    """Network ``direct``, of that plugin alone."""
+    how = {"bridge": '"bridge": "br9"', "macvlan": '"master": "eth0", "mode": "bridge"'}[plugin]
+    ipam = '{"type": "host-local", "subnet": "{{cidr}}", "dataDir": "{{store}}"}'
+    body = f'{{"type": "{plugin}", {how}, "ipam": {ipam}}}'
+    text = f'{{"cniVersion": "1.0.0", "plugins": [{body}]}}'
+    return document(cni(text, ranges=("10.13.0.0/24",), subnets=("10.13.0.0/24",)))
 
 
 def test_a_file_that_was_to_become_a_namespace_does_not_keep_it_from_being_made(built: Node) -> None:
@@ -356,6 +368,82 @@ def test_an_interface_that_is_left_goes_with_its_lease_whatever_mac_its_other_en
         symlink(path, second)
         assert attacher.renew(one, entry).standing.addresses == ("10.10.10.2",)  # type: ignore[union-attr]
         assert (addresses(first), addresses(second)) == ([], ["10.10.10.2/24"])
+
+
+@pytest.mark.parametrize("plugin", ["bridge", "macvlan"])
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_an_interface_whose_path_leads_elsewhere_is_taken_away_where_it_is(
+    node: Node, tmp_path: Path, plugin: str, interrupted: bool
+) -> None:
+    """Nothing on the node leads to one of ``macvlan``, nor to one whose ADD did not come to its end."""
+    path = tmp_path / "container"
+    plain = plain_list(plugin)
+    node.converge(attaching.with_directories(node, plain))
+    with Namespace("c1") as first, Namespace("c2") as second, an_attacher(node, plain) as attacher:
+        symlink(path, first)
+        entry = attacher.settle(one := attachment(str(path), network="direct"), None, False).entry
+        assert entry
+        entry = replace(entry, result="") if interrupted else entry
+        symlink(path, second)
+        with first.popen(["sleep", "1000"]) as process:
+            standing = attacher.renew(one, entry).standing
+            process.kill()
+        assert standing
+        [given] = standing.addresses
+        assert (addresses(first), addresses(second)) == ([], [f"{given}/24"])
+    assert leases(node, "direct") == {given: one.id}
+
+
+def test_an_interface_that_got_another_mac_inside_is_still_ours(node: Node, inside: Namespace) -> None:
+    plain = plain_list("macvlan")
+    node.converge(attaching.with_directories(node, plain))
+    one = attachment(inside.path, network="direct")
+    with an_attacher(node, plain) as attacher:
+        entry = attacher.settle(one, None, False).entry
+        assert entry
+        inside.run(["ip", "link", "set", "eth12", "address", "02:00:00:00:00:77"])
+        broken = attacher.settle(one, entry, False).standing
+        assert broken
+        assert "is another one, with MAC 02:00:00:00:00:77" in broken.why
+        assert attacher.renew(one, entry).standing.state == "attached"  # type: ignore[union-attr]
+    assert addresses(inside) == ["10.13.0.2/24"]
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_namespace_that_got_the_number_of_another_is_not_taken_for_it(
+    built: Node, tmp_path: Path, interrupted: bool
+) -> None:
+    """It has an interface of the same name, which others made."""
+    path = tmp_path / "container"
+    with Namespace("c1") as first, Namespace("c2") as other, an_attacher(built, NETWORK) as attacher:
+        symlink(path, first)
+        entry = attacher.settle(attachment(str(path)), None, False).entry
+        assert entry
+        other.run(["ip", "link", "add", "eth12", "type", "bridge"])
+        other.run(["ip", "addr", "add", "10.10.10.3/24", "dev", "eth12"])
+        path.unlink()
+        entry = replace(entry, inode=os.fstat(other.fd).st_ino, result="" if interrupted else entry.result)
+        with other.popen(["sleep", "1000"]) as process:
+            attacher.release(entry.attachment.id, entry, False)
+            process.kill()
+        assert addresses(other) == ["10.10.10.3/24"]
+    assert leases(built) == {}
+
+
+def test_where_processes_cannot_be_looked_into_an_attachment_is_released_all_the_same(
+    built: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "container"
+    with Namespace("c1") as first, an_attacher(built, NETWORK) as attacher:
+        symlink(path, first)
+        entry = attacher.settle(attachment(str(path)), None, False).entry
+        assert entry
+        path.unlink()
+        monkeypatch.setattr(whereabouts, "_inode", lambda path: 0)
+        assert attacher.release(entry.attachment.id, entry, False).entry is None
+        assert addresses(first) == []
+    assert "cannot be looked for: /proc/1/ns/net" in caplog.text
+    assert leases(built) == {}
 
 
 def test_what_plugins_make_beside_the_other_end_is_left_to_them(node: Node, inside: Namespace) -> None:

@@ -22,9 +22,10 @@ from workers.cni.reserving import Reserving
 from workers.cni.store import Store
 from workers.document import Document
 from workers.holdings import Reservation
+from workers.kernel import whereabouts
+from workers.kernel.whereabouts import Hidden
 from workers.leaks import answer, proof, sight
 from workers.leaks.finder import Finder
-from workers.leaks.sight import Hidden
 
 NAME = "backend1"
 
@@ -300,7 +301,7 @@ def test_what_cannot_be_looked_at_proves_nothing(runtime: Runtime, monkeypatch: 
         raise Hidden(f"{path}: Permission denied")
 
     with monkeypatch.context() as patched:
-        patched.setattr(sight, "_inode", refuse)
+        patched.setattr(whereabouts, "_inode", refuse)
         finder.turn()
         finder.turn()
     finder.turn()

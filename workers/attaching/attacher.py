@@ -268,11 +268,11 @@ class Attacher:
             namespaces.remove(self._settings.netns_dir / entry.own)
 
     def _detach(self, entry: Entry) -> list[PluginError]:
-        """DEL down the whole list, in the namespace it was made in if that can still be reached. Nobody who
-        gets the address next is sent what was on its way to this one."""
+        """DEL down the whole list, in the namespace it was made in if that can be found. Nobody who gets the
+        address next is sent what was on its way to this one."""
         self._ports.unmap(entry.attachment.id)
         self._ports.unsettle(entry)
-        with _held(netns.again(entry)) as namespace:
+        with _held(netns.wherever(entry)) as namespace:
             ours = namespace if namespace and not _is_foreign(entry, namespace) else None
             if ours is None:
                 sight.remove_outside(entry)  # first: DEL gives the address back
@@ -297,7 +297,7 @@ def _without_ports(entry: Entry, error: PortTaken) -> Outcome:
 def _left(entry: Entry) -> str:
     """What is still there behind a DEL that complained; empty: nothing that others could take for theirs."""
     name = entry.attachment.interface
-    with _held(netns.again(entry)) as namespace:
+    with _held(netns.wherever(entry)) as namespace:
         ours = namespace and not _is_foreign(entry, namespace)
         if namespace and ours and sight.inside(namespace.descriptor, name):
             return f"interface {name} is still in the namespace"
@@ -341,7 +341,7 @@ def _other_try(entry: Entry, said: str) -> Entry | None:
 def _is_foreign(entry: Entry, namespace: Namespace) -> bool:
     """The number of the namespace was given to another one since, which has a like interface."""
     there = sight.inside(namespace.descriptor, entry.attachment.interface)
-    return bool(there and entry.mac and there.mac != entry.mac)
+    return bool(there and entry.mac and not sight.is_made(entry, there))
 
 
 @contextmanager

@@ -2,23 +2,30 @@
 
     text -> place -> path -> descriptor -> /proc/WORKER/fd/N for the plugins
 
+To take an interface away, its namespace is looked for by its number too, wherever it is by now.
+
 Held from the look-up to the end of a call, the namespace cannot become another one meanwhile: a
 process id may be given to the next process, a name to the next namespace.
 """
 
 import fcntl
+import logging
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from workers.attaching import places, runtimes
+from workers.attaching import places, runtimes, sight
 from workers.attaching.entry import Entry
 from workers.attaching.places import Container, Own
 from workers.attaching.runtimes import NotRunning
 from workers.holdings import Attachment
-from workers.kernel import namespaces
+from workers.kernel import namespaces, whereabouts
+from workers.kernel.whereabouts import Hidden
+
+log = logging.getLogger("netadmin.attaching")
 
 
 class NotThere(Exception):
@@ -86,8 +93,39 @@ def again(entry: Entry) -> Namespace | None:
     Its number may have been given to another one, so whoever looks inside must not take for ours
     what only has the name.
     """
+    return _leading(entry, entry.netns)
+
+
+def wherever(entry: Entry) -> Namespace | None:
+    """As ``again``, and where the path leads elsewhere by now (its process ended, the container has another
+    one), by any process or mount that leads there: a DEL that cannot reach the interface gives its address
+    back all the same, and the next one would have it too. Raises OSError."""
+    return again(entry) or (_sought(entry) if sight.may_be_left(entry) else None)
+
+
+def _sought(entry: Entry) -> Namespace | None:
+    """Only one that has what ADD made: the number alone may be that of another one by now."""
     try:
-        found = _opened(Path(entry.netns), entry.netns)
+        paths = (path for inode, path in whereabouts.everywhere() if inode == entry.inode)
+        found = next((one for path in paths if (one := _leading(entry, path))), None)
+    except Hidden as error:
+        log.warning("the namespace of %s cannot be looked for: %s", entry.title, error)
+        return None
+    if found is None:
+        return None
+    with ExitStack() as unless_ours:
+        unless_ours.enter_context(found)
+        there = sight.inside(found.descriptor, entry.attachment.interface)
+        if there and sight.is_made(entry, there):
+            unless_ours.pop_all()
+            return found
+    return None
+
+
+def _leading(entry: Entry, path: str) -> Namespace | None:
+    """The namespace behind the path, when it has the number."""
+    try:
+        found = _opened(Path(path), path)
     except (NotThere, Unfit):
         return None
     if found.inode == entry.inode:

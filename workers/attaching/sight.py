@@ -120,13 +120,29 @@ def amiss_inside(entry: Entry, descriptor: int) -> str:
 def amiss_in_store(entry: Entry) -> str:
     """The first address whose lease is gone or somebody else's; empty: all are there."""
     for address, path in leases(entry):
-        try:
-            holder = path.read_text(errors="replace").partition("\n")[0].strip()
-        except FileNotFoundError:
+        holder = _holder(path)
+        if holder is None:
             return f"the lease of {address} is gone"
         if holder != entry.attachment.id:
             return f"the lease of {address} is held by {holder or 'nobody'}"
     return ""
+
+
+def is_made(entry: Entry, there: Device) -> bool:
+    """Whether an interface of the name, in a namespace of the number, is what ADD made, or began to: both may
+    have been given to another one since. It has the MAC, or, as somebody may have changed that, and an ADD
+    that was interrupted told none, an address that is leased to the attachment."""
+    if entry.mac and there.mac == entry.mac:
+        return True
+    has = [str(ip_interface(one).ip) for one in there.addresses]
+    files = (store / entry.attachment.network / address for store in _stores(entry) for address in has)
+    return any(_holder(path) == entry.attachment.id for path in files)
+
+
+def may_be_left(entry: Entry) -> bool:
+    """Whether the interface may still be somewhere: with one end of a veth the other one goes."""
+    with Netlink() as netlink:
+        return not entry.ends or any(device(netlink, name) for name in entry.ends)
 
 
 def mend_outside(entry: Entry) -> tuple[str, ...]:
@@ -177,6 +193,14 @@ def _stores(entry: Entry) -> Iterator[Path]:
         ipam: dict[str, Any] = plugin.get("ipam", {})
         if ipam.get("type") == "host-local":
             yield Path(ipam.get("dataDir") or STORE)
+
+
+def _holder(lease: Path) -> str | None:
+    """Container id in the file of a lease; None: there is no such file."""
+    try:
+        return lease.read_text(errors="replace").partition("\n")[0].strip()
+    except FileNotFoundError:
+        return None
 
 
 def _outside(entry: Entry, netlink: Netlink, bridge: int) -> Iterator[tuple[str, Request]]:

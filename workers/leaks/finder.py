@@ -21,8 +21,8 @@ from workers.cni.store import Entry, Store, StoreBusy, locked, read
 from workers.config import Settings
 from workers.desired import LOOK_INTERVAL
 from workers.document import Document
+from workers.kernel.whereabouts import Hidden
 from workers.leaks import proof, sight
-from workers.leaks.sight import Hidden
 from workers.report import Lease
 
 SHARE = 200

@@ -1,8 +1,7 @@
 """The door to what lives on this machine: addresses in all network namespaces, and who is named where.
 
-    /proc/PID/task/TID/ns/net     namespaces of processes and threads
-    /proc/PID/mountinfo           namespaces that are mounted, in every mount namespace
-    /proc/PID/cgroup              containers by their ids
+    whereabouts                     namespaces of processes, and those that are mounted
+    /proc/PID/cgroup                containers by their ids
     RTM_GETNSID, IFLA_LINK_NETNSID  whether an end on the node leads to a namespace that was not found
 
 What cannot be looked at is said and never passed over: nobody is dead because we could not look.
@@ -17,25 +16,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workers.host import IPAddress, address
-from workers.kernel import addresses, links, namespaces
+from workers.kernel import addresses, links, namespaces, whereabouts
 from workers.kernel.messages import LINK_HEADER, Flag, Request, Type, attributes, number, to_number, to_text
 from workers.kernel.netlink import Netlink, NetlinkError
+from workers.kernel.whereabouts import VANISHED, Hidden
 
 RESULTS = Path("/var/lib/cni/results")
 """Where libcni keeps what it attached: NETWORK-CONTAINER-INTERFACE."""
 SANDBOX = re.compile(r'"(?:sandbox|netns)":\s*"([^"]+)"')
-NSFS = re.compile(r"net:\[(\d+)\]")
 IFLA_LINK, IFLA_MASTER, IFLA_LINK_NETNSID = 5, 10, 37
 NETNSA_NSID, NETNSA_FD = 1, 3
 RTGENMSG = struct.Struct("=Bxxx")
 UNKNOWN = -1
 NO_BRIDGE = 0
 """No device has this number."""
-VANISHED = (FileNotFoundError, ProcessLookupError, NotADirectoryError)
-
-
-class Hidden(Exception):
-    """Something could not be looked into, so nothing is proven; says what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +50,10 @@ def look() -> Sight:
     found: dict[int, str] = {}
     words: set[str] = set()
     mounts: set[int] = set()
-    for pid in _processes():
-        found |= {inode: path for inode, path in _of_threads(pid) if inode not in found}
+    for pid in whereabouts.processes():
+        for inode, path in whereabouts.of_process(pid, mounts):
+            found.setdefault(inode, path)
         words.add(_cgroup(pid))
-        inode = _inode(f"/proc/{pid}/ns/mnt")
-        if inode and inode not in mounts:
-            mounts.add(inode)
-            found |= {inode: path for inode, path in _mounted(pid) if inode not in found}
     return _inside(found, "\n".join(words))
 
 
@@ -151,34 +142,6 @@ def _number(netlink: Netlink, descriptor: int) -> int:
     return int(struct.unpack("=i", attributes(answer, RTGENMSG.size)[NETNSA_NSID])[0])
 
 
-def _processes() -> list[str]:
-    if _inode("/proc/1/ns/net") == 0:
-        raise Hidden("/proc/1/ns/net: cannot be read; the worker needs CAP_SYS_PTRACE and all of /proc")
-    return [name for name in os.listdir("/proc") if name.isdecimal()]
-
-
-def _of_threads(pid: str) -> Iterator[tuple[int, str]]:
-    try:
-        threads = os.listdir(f"/proc/{pid}/task")
-    except VANISHED:
-        return
-    for thread in threads:
-        path = f"/proc/{pid}/task/{thread}/ns/net"
-        if inode := _inode(path):
-            yield inode, path
-
-
-def _inode(path: str) -> int:
-    """Of the namespace that a link of /proc names; 0: its process is gone. Raises Hidden."""
-    try:
-        found = re.search(r"\[(\d+)\]", os.readlink(path))
-    except VANISHED:
-        return 0
-    except PermissionError as error:
-        raise Hidden(f"{path}: {error.strerror}; the worker needs CAP_SYS_PTRACE") from error
-    return int(found[1]) if found else 0
-
-
 def _cgroup(pid: str) -> str:
     try:
         return Path(f"/proc/{pid}/cgroup").read_text(errors="replace")
@@ -186,18 +149,3 @@ def _cgroup(pid: str) -> str:
         return ""
     except PermissionError as error:
         raise Hidden(f"/proc/{pid}/cgroup: {error.strerror}") from error
-
-
-def _mounted(pid: str) -> Iterator[tuple[int, str]]:
-    """Namespaces that are mounted where this process sees it."""
-    try:
-        lines = Path(f"/proc/{pid}/mountinfo").read_text(errors="replace").splitlines()
-    except VANISHED:
-        return
-    except OSError as error:
-        raise Hidden(f"/proc/{pid}/mountinfo: {error.strerror}") from error
-    for line in lines:
-        words = line.split()
-        if found := NSFS.fullmatch(words[3]):
-            place = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), words[4])
-            yield int(found[1]), f"/proc/{pid}/root{place}"
