@@ -292,6 +292,15 @@ def test_a_lease_that_somebody_took_away_leads_to_another_attachment(built: Node
         becomes(keeper, one, "attached")
 
 
+def test_a_lease_of_another_network_that_cannot_be_read_keeps_nobody_waiting(
+    built: Node, inside: Namespace
+) -> None:
+    (built.settings.cni_store / "other" / "10.0.0.9").mkdir(parents=True)
+    held(built, one := attachment(inside.path))
+    with a_keeper(built, NETWORK) as keeper:
+        becomes(keeper, one, "attached")
+
+
 def test_the_plugins_own_check_is_heard(built: Node, inside: Namespace) -> None:
     """What only CHECK sees: the default route is gone."""
     with an_attacher(built, NETWORK) as attacher:

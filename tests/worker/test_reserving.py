@@ -1,5 +1,6 @@
 """Reservations in the IPAM store, beside the real host-local plugin."""
 
+import errno
 import fcntl
 import os
 import signal
@@ -14,6 +15,7 @@ from uuid import uuid4
 import pytest
 
 from tests import hostlocal
+from workers.cni import reserving as reservings
 from workers.cni import store as stores
 from workers.cni.reserving import Reserving
 from workers.cni.store import OURS, Store
@@ -156,6 +158,50 @@ def test_reservations_made_while_containers_start_never_share_an_address(tmp_pat
     assert len(set(given)) == 120
     assert not held & set(given)
     assert {one.address for one in kept} <= held | set(given)
+
+
+def test_what_cannot_be_read_is_nobody_elses_trouble(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An address whose lease cannot be read is somebody's; in a network that cannot be, nothing is sure."""
+    (tmp_path / "other" / "10.0.0.9").mkdir(parents=True)
+    (tmp_path / "backend1" / "10.11.1.3").mkdir(parents=True)
+    (tmp_path / "b2").symlink_to("b2")
+    reserving, taken = Reserving(tmp_path), a_reservation("10.11.1.3")
+    kept = [a_reservation("10.11.1.2"), taken, a_reservation("10.12.1.5", network="b2")]
+    for _ in range(2):
+        held = reserving.hold(kept)
+        assert held.declined == (Declined(taken.id, ""),)
+        assert list(held.troubles) == ["b2"]
+    assert caplog.text.count(f"{tmp_path}/other/10.0.0.9: cannot be read") == 1
+    assert fill(tmp_path) == [f"10.11.1.{n}" for n in range(4, 15)]
+    (tmp_path / "b2").unlink()
+    (tmp_path / "backend1" / "10.11.1.3").rmdir()
+    held = reserving.hold(kept)
+    assert (held.declined, held.troubles) == ((), {})
+    assert names(tmp_path, "b2") == ["10.12.1.5"]
+
+
+def test_a_reservation_that_cannot_be_read_any_more_is_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file is in the way as before. That it is dropped is tried until it is."""
+    kept, reserving = [a_reservation("10.11.1.5")], Reserving(tmp_path)
+    reserving.hold(kept)
+    with monkeypatch.context() as patch:
+        patch.setattr(stores, "read", _broken)
+        patch.setattr(reservings, "read", _broken)
+        os.utime(tmp_path / "backend1" / "10.11.1.5", ns=(1, 1))
+        held = reserving.hold(kept)
+        assert (held.declined, held.troubles) == ((), {})
+        assert list(reserving.hold([]).troubles) == ["backend1"]
+        assert names(tmp_path) == ["10.11.1.5"]
+    assert reserving.hold([]).troubles == {}
+    assert names(tmp_path) == []
+
+
+def _broken(path: str, *_: object) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO), path)
 
 
 def test_a_lock_that_somebody_keeps_is_said_and_tried_again(

@@ -1,9 +1,12 @@
 """The host-local store as it is read, in the plugin's own format and by the plugin itself."""
 
+import errno
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,6 +86,64 @@ def test_a_lease_is_settled_once_its_owner_is_written_or_will_not_be(tmp_path: P
 
 def test_a_store_that_is_not_there_is_empty(tmp_path: Path) -> None:
     assert Store(tmp_path / "none").leases() == ()
+
+
+def test_what_cannot_be_read_is_taken_and_hides_nothing_else(tmp_path: Path) -> None:
+    _write(tmp_path / "a" / "10.2.0.1", b"abc\r\neth0")
+    (tmp_path / "a" / "10.2.0.2").mkdir()
+    os.mkfifo(tmp_path / "a" / "10.2.0.3")
+    for path in (tmp_path / "a" / "10.2.0.4", tmp_path / "b"):
+        path.symlink_to(path)
+    store = Store(tmp_path)
+    nobody = [Lease("a", f"10.2.0.{last}", "", "") for last in (2, 3, 4)]
+    assert store.leases() == store.settled() == (Lease("a", "10.2.0.1", "abc", "eth0"), *nobody)
+    assert [one.container for one in store.entries()] == ["abc"]
+    assert store.networks() == [tmp_path / "a"]
+    assert list(store.unread) == [
+        str(tmp_path / path) for path in ("a/10.2.0.2", "a/10.2.0.3", "a/10.2.0.4", "b")
+    ]
+    (tmp_path / "a" / "10.2.0.2").rmdir()
+    _write(tmp_path / "a" / "10.2.0.2", b"def\r\neth0")
+    assert [one.container for one in store.entries()] == ["abc", "def"]
+
+
+@pytest.mark.parametrize("failing", ["a", "a/10.2.0.1"])
+def test_what_was_read_before_counts_while_it_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    _write(tmp_path / "a" / "10.2.0.1", b"abc\r\neth0")
+    _write(tmp_path / "b" / "10.3.0.1", b"def\r\neth0")
+    store = Store(tmp_path)
+    before = store.leases()
+    with monkeypatch.context() as patch:
+        _fail(patch, tmp_path / failing)
+        os.utime(tmp_path / "a" / "10.2.0.1", ns=(1, 1))
+        assert store.leases() == before
+        assert [one.network for one in store.entries()] == ["b"]
+        assert store.unread == {str(tmp_path / failing): os.strerror(errno.EIO)}
+    assert [one.network for one in store.entries()] == ["a", "b"]
+
+
+def _fail(patch: pytest.MonkeyPatch, failing: Path) -> None:
+    """As a disk that is broken there."""
+
+    def door(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(path: Any, *args: Any, **options: Any) -> Any:
+            if Path(path) == failing:
+                raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+            return real(path, *args, **options)
+
+        return call
+
+    patch.setattr(os, "scandir", door(os.scandir))
+    patch.setattr("builtins.open", door(open))
+
+
+@pytest.mark.parametrize("name", [b"half\xff/10.2.0.1", b"a/fe80::1%\xff"])
+def test_a_name_that_is_no_text_is_none(tmp_path: Path, name: bytes) -> None:
+    """The control plane would take no report that tells of it."""
+    _write(Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)), b"abc\r\neth0")
+    assert Store(tmp_path).leases() == ()
 
 
 @pytest.fixture

@@ -6,10 +6,12 @@
 
 A link makes a file that is whole, and fails where there is one: a kill at any point leaves no address
 half taken. All that takes time happens before the lock, and with it for no more than BATCH links: a
-plugin waits for milliseconds.
+plugin waits for milliseconds. Who has an address cannot always be read: nobody else gets it then, and the
+rest is held all the same.
 """
 
 import ipaddress
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +24,7 @@ from workers.cni.store import OURS, RESERVED, Entry, IPAddress, Store, StoreBusy
 from workers.holdings import Declined, Reservation
 
 BATCH = 256
+log = logging.getLogger("netadmin.attaching")
 T = TypeVar("T")
 
 Place = tuple[str, IPAddress]
@@ -50,22 +53,42 @@ class Reserving:
 
     def __init__(self, directory: Path) -> None:
         self._store = Store(directory)
+        self._told: set[str] = set()
+        """Paths that could not be read."""
 
     def hold(self, wanted: Iterable[Reservation]) -> Held:
         """Make the store hold these reservations, and no others of ours. Safe to repeat at any time; when
         all is so already, it reads the names of the store and writes nothing."""
         places = {(one.network, ipaddress.ip_address(one.address)): one.id for one in wanted}
-        entries = {(entry.network, entry.address): entry for entry in self._store.entries()}
+        entries = self._taken()
         todo = _todo(places, entries)
-        troubles = {}
+        troubles = self._unread({network for network, _ in places})
         for network, changes in sorted(todo.items()):
             try:
                 self._change(network, changes)
             except (OSError, StoreBusy) as error:
                 troubles[network] = str(error)
         if todo:
-            entries = {(entry.network, entry.address): entry for entry in self._store.entries()}
+            entries = self._taken()
         return Held(_declined(places, entries), troubles)
+
+    def _taken(self) -> dict[Place, Entry]:
+        entries = {(entry.network, entry.address): entry for entry in self._store.taken()}
+        for path in self._store.unread.keys() - self._told:
+            log.error(
+                "%s: cannot be read (%s); what is there counts as taken", path, self._store.unread[path]
+            )
+        self._told = set(self._store.unread)
+        return entries
+
+    def _unread(self, networks: Iterable[str]) -> dict[str, str]:
+        """Those of these networks that cannot be looked into, with why."""
+        paths = {network: str(self._store.directory / network) for network in networks}
+        return {
+            network: f"{path}: {why}"
+            for network, path in paths.items()
+            if (why := self._store.unread.get(path))
+        }
 
     def _change(self, network: str, todo: _Todo) -> None:
         """Raises OSError or StoreBusy; what was done so far stays."""

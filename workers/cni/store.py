@@ -8,13 +8,18 @@ meanwhile brings its own inotify event. An owner is read once and again only whe
 changed, since a segment may hold a thousand of them; one that is empty is still being written, and the
 clock of a file system may not tell that apart. Who writes holds the plugin's own lock,
 ``STORE/NETWORK/lock``, by flock(2): without it a plugin would not notice.
+
+What cannot be read hides nothing else, and its address is taken: a plugin hands none out that has a name
+there, whatever has it.
 """
 
+import errno
 import fcntl
 import ipaddress
 import os
+import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -47,6 +52,8 @@ class Entry(NamedTuple):
     written: int
     """Nanoseconds since 1970."""
     inode: int
+    unread: bool = False
+    """It cannot be read now, and this is how it was read last; without a container: never."""
 
     @property
     def reserved(self) -> str:
@@ -63,37 +70,57 @@ class Store:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.unread: dict[str, str] = {}
+        """Why, by the path of each lease and of each network that could not be read at the last look."""
         self._read: dict[str, Entry] = {}
 
     def networks(self) -> list[Path]:
         """One directory per network that ever had a lease."""
-        try:
-            found = [entry for entry in os.scandir(self.directory) if entry.is_dir() and entry.name != OURS]
-        except FileNotFoundError:
-            return []
-        return sorted(Path(entry.path) for entry in found)
+        return [place for place in self._places() if os.path.isdir(place)]
 
     def entries(self) -> list[Entry]:
-        """All that is held, by network and then by address."""
-        known, self._read = self._read, {}
-        for network in self.networks():
-            for path, address, written, inode in _addresses(network):
-                before = known.get(path)
-                if (
-                    before is None
-                    or not before.container
-                    or (before.written, before.inode) != (written, inode)
-                ):
-                    before = read(path, network.name, address)
-                if before:
-                    self._read[path] = before
+        """All that is held and can be read, by network and then by address."""
+        return [entry for entry in self.taken() if not entry.unread]
+
+    def taken(self) -> list[Entry]:
+        """All that is held, also what cannot be read."""
+        known, self._read, self.unread = self._read, {}, {}
+        for network in self._places():
+            self._read |= {entry.path: entry for entry in self._of(network, known)}
         return sorted(
             self._read.values(), key=lambda one: (one.network, one.address.version, int(one.address))
         )
 
+    def _places(self) -> list[Path]:
+        """The same with those of which that cannot be said."""
+        try:
+            found = [entry for entry in os.scandir(self.directory) if _is_network(entry)]
+        except FileNotFoundError:
+            return []
+        return sorted(Path(entry.path) for entry in found)
+
+    def _of(self, network: Path, known: Mapping[str, Entry]) -> Iterator[Entry]:
+        """All that is held in a network; ``known``: what was at the last look, by path."""
+        try:
+            files = list(_addresses(network))
+        except OSError as error:
+            self.unread[str(network)] = str(error.strerror)
+            yield from (one._replace(unread=True) for one in known.values() if one.network == network.name)
+            return
+        for file, address in files:
+            before = known.get(file.path)
+            try:
+                now = _now(file, network.name, address, before)
+            except OSError as error:
+                self.unread[file.path] = str(error.strerror)
+                never = Entry(network.name, address, "", "", file.path, 0, 0)
+                now = (before or never)._replace(unread=True)
+            if now:
+                yield now
+
     def leases(self) -> tuple[Lease, ...]:
         """Every lease of a container, by network and then by address."""
-        return tuple(entry.lease for entry in self.entries() if not entry.reserved)
+        return tuple(entry.lease for entry in self.taken() if not entry.reserved)
 
     def settled(self) -> tuple[Lease, ...]:
         """The same without those whose owner a plugin is just writing, which is heard of as a change then.
@@ -101,7 +128,7 @@ class Store:
         young = time.time_ns() - int(WRITING * 1e9)
         return tuple(
             entry.lease
-            for entry in self.entries()
+            for entry in self.taken()
             if not entry.reserved and (entry.container or entry.written < young)
         )
 
@@ -134,7 +161,7 @@ def _wait_for(descriptor: int, network: Path) -> None:
 
 
 def read(path: str, network: str, address: IPAddress) -> Entry | None:
-    """Who has an address; None: nobody any more."""
+    """Who has an address; None: nobody any more. Raises OSError."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             status, text = os.fstat(file.fileno()), file.read()
@@ -146,24 +173,45 @@ def read(path: str, network: str, address: IPAddress) -> Entry | None:
     )
 
 
-def _addresses(network: Path) -> Iterator[tuple[str, IPAddress, int, int]]:
-    """Path, address, time and inode of each file that is an address."""
+def _is_network(entry: os.DirEntry[str]) -> bool:
+    """Or may be, which whoever looks into it learns. What is no text is no name of one, and could not be told
+    on."""
+    try:
+        return entry.name != OURS and entry.name.isprintable() and entry.is_dir()
+    except OSError:
+        return True
+
+
+def _addresses(network: Path) -> Iterator[tuple[os.DirEntry[str], IPAddress]]:
+    """All names that are an address. Raises OSError."""
     try:
         entries = list(os.scandir(network))
     except FileNotFoundError:
         return
     for entry in entries:
         if (address := _address(entry.name)) is not None:
-            try:
-                status = entry.stat()
-            except FileNotFoundError:
-                continue  # given back between the two calls
-            yield entry.path, address, status.st_mtime_ns, status.st_ino
+            yield entry, address
+
+
+def _now(file: os.DirEntry[str], network: str, address: IPAddress, before: Entry | None) -> Entry | None:
+    """Who has an address, as it was ``before`` or read again; None: nobody any more. Raises OSError."""
+    try:
+        status = file.stat()
+    except FileNotFoundError:
+        return None  # given back meanwhile
+    if not stat.S_ISREG(status.st_mode):  # opening it could last for ever
+        raise OSError(errno.EINVAL, "is no file")
+    if before is None or not before.container or before.unread:
+        return read(file.path, network, address)
+    same = (before.written, before.inode) == (status.st_mtime_ns, status.st_ino)
+    return before if same else read(file.path, network, address)
 
 
 def _address(name: str) -> IPAddress | None:
     """None for the plugin's own files."""
     if not name[0].isdigit() and ":" not in name:
+        return None
+    if not name.isprintable():  # a zone of IPv6 may be any text
         return None
     try:
         return ipaddress.ip_address(name)
