@@ -27,6 +27,7 @@ from tests.kernel.attaching import (
     veths,
 )
 from tests.kernel.node import Node
+from workers import holdings
 from workers.attaching import chain
 
 PASSES = "exec python3 -c 'import json, sys; print(json.dumps(json.load(sys.stdin)[\"prevResult\"]))'"
@@ -61,7 +62,19 @@ def rude(node: Node, tmp_path: Path) -> Rude:
 
 @pytest.mark.parametrize(
     "answer",
-    ["garbage", "", "[]", "null", '{"ips": [{"address": "everywhere"}]}', '{"interfaces": [{"mac": 1}]}'],
+    [
+        "garbage",
+        "",
+        "[]",
+        "null",
+        '{"ips": [{"address": "everywhere"}]}',
+        '{"interfaces": [{"mac": 1}]}',
+        pytest.param('{"a": ' * 20_000, id="nested"),
+        pytest.param('{"a": ' * 2_000 + "1" + "}" * 2_000, id="whole and nested"),
+        pytest.param('{"ips": [{"address": "%s"}]}' % ("9" * 50_000), id="long"),
+        '{"interfaces": [{"name": "eth12", "sandbox": "x", "mac": "\\u0000"}]}',
+        '{"interfaces": [{"name": "eth12", "sandbox": "x", "mac": "\\ud800"}]}',
+    ],
 )
 def test_an_answer_that_is_no_result_is_a_failure_that_is_undone(
     rude: Rude, inside: Namespace, answer: str
@@ -73,6 +86,7 @@ def test_an_answer_that_is_no_result_is_a_failure_that_is_undone(
     assert outcome.standing
     assert (outcome.standing.state, outcome.standing.addresses) == ("failed", ())
     assert "rude ADD: answered what is no result" in outcome.standing.why
+    assert len(outcome.standing.why) < 3 * chain.LAST
     assert (leases(node), veths(node), remains(node)["journal"]) == ({}, [], [])
 
 
@@ -92,6 +106,49 @@ def test_the_last_words_of_one_that_crashes_are_told(rude: Rude, inside: Namespa
         standing = attacher.settle(attachment(inside.path), None, False).standing
     assert standing
     assert "rude ADD: panic: nil map" in standing.why
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            b'{"code": 1, "msg": "half \\u0000 done", "details": "\\ud800 why"}',
+            "half \ufffd done: \ufffd why",
+        ),
+        (b"half \0 done\n\x1b[31m why", "half \ufffd done \ufffd[31m why"),
+        pytest.param(b'{"msg": "' + b"so" * 100_000 + b'", "details": "why"}', "soso: why", id="long"),
+        pytest.param(b'{"msg": ' * 100_000 + b"why", '{"msg": why', id="nested"),
+    ],
+)
+def test_whatever_one_plugin_says_the_node_is_heard(
+    rude: Rude, inside: Namespace, tmp_path: Path, words: bytes, told: str
+) -> None:
+    """The control plane takes a whole statement, or none of it."""
+    (tmp_path / "words").write_bytes(words)
+    node = rude(f"cat {tmp_path / 'words'}; exit 1")
+    held(node, one := attachment(inside.path))
+    with a_keeper(node, NETWORK) as keeper:
+        why = becomes(keeper, one, "failed").why
+        said = keeper.statement()
+    assert said
+    assert holdings.parse_statement(holdings.dump(said)) == said
+    assert why.startswith("rude ADD: ")
+    assert why.endswith(told)
+    assert len(why) < 3 * chain.LAST
+
+
+def test_words_that_nobody_can_read_keep_no_other_plugin_from_detaching(
+    rude: Rude, inside: Namespace, tmp_path: Path
+) -> None:
+    (tmp_path / "words").write_bytes(b"[" * 100_000)
+    node = rude(f"test $CNI_COMMAND != DEL || exec cat {tmp_path / 'words'} /none; {PASSES}")
+    with an_attacher(node, NETWORK) as attacher:
+        entry = attacher.settle(one := attachment(inside.path), None, False).entry
+        assert leases(node) == {"10.10.10.2": one.id}
+        outcome = attacher.release(one.id, entry, False)
+    assert outcome.standing
+    assert outcome.standing.why == f"rude DEL: {'[' * chain.LAST}"
+    assert (leases(node), addresses(inside)) == ({}, [])
 
 
 def test_one_rude_plugin_keeps_no_other_attachment_waiting(rude: Rude, inside: Namespace) -> None:

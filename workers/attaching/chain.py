@@ -16,7 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+from workers import wire
 from workers.attaching import calls
 from workers.attaching import entry as entries
 from workers.attaching.calls import Call
@@ -32,7 +34,7 @@ writing whose it is leaves one that no DEL gives back."""
 ADMIN = "/usr/sbin:/sbin"
 """Where plugins find iptables, whatever PATH the worker was started with."""
 LAST = 500
-"""Bytes that are kept of what is no answer."""
+"""Characters that are kept of what is no answer, of a message and of its details."""
 log = logging.getLogger("netadmin.attaching")
 
 
@@ -116,13 +118,14 @@ def _tells(handle: int, patience: float) -> bool:
 
 
 def _verify(call: Call, result: str) -> None:
-    """What is no result would stand in the way of everything that is done with it later."""
+    """What is no result would stand in the way of everything that is done with it later; what cannot be
+    told on, of every other attachment too."""
     try:
         entries.verify(result)
-    except ValueError as error:
-        raise PluginError(
-            f"{_named(call)}: answered what is no result ({error}): {result[:LAST]!r}"
-        ) from error
+        wire.read(Any, json.loads(result), "result")
+    except (ValueError, RecursionError) as error:
+        why = _printable(str(error))
+        raise PluginError(f"{_named(call)}: answered what is no result ({why}): {result[:LAST]!r}") from error
 
 
 def _run(call: Call, previous: str) -> str:
@@ -195,6 +198,13 @@ def _words(said: bytes) -> str:
     text = said.decode(errors="replace").strip()
     try:
         error = json.loads(text)
-        return ": ".join(str(error[key]) for key in ("msg", "details") if error.get(key))
-    except (ValueError, AttributeError, TypeError):
-        return text[-LAST:]
+        return ": ".join(_printable(str(error[key])) for key in ("msg", "details") if error.get(key))
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        return _printable(text)
+
+
+def _printable(text: str) -> str:
+    """Its end, on one line. With a NUL or half a character in it the control plane would take nothing that
+    the node says of any attachment."""
+    line = " ".join(text.strip()[-LAST:].split())
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in line)
