@@ -27,6 +27,8 @@ INTERFACE = re.compile(r"[^/\s:%\x00-\x1f\x7f]{1,15}")
 FIRST_INTERFACE = 12
 """The reference's ``eth12``; the next ones when that is taken in the same namespace."""
 LAST_INTERFACE = 999
+MOST = 1000
+"""Of one request: the cluster is locked for all of them."""
 MOST_PORTS = 256
 LONGEST_NETNS = 255
 LONGEST_WAIT = 3600.0

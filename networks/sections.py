@@ -29,7 +29,7 @@ from typing import Any
 
 from netadmin.problems import Fault, Problem
 from networks import resources
-from networks.resources import Ask
+from networks.resources import MOST, Ask
 
 COLUMNS = {
     "network": "network", "netns": "netns", "container_rid": "netns", "nsdev": "interface",
@@ -83,6 +83,11 @@ def read(text: str, service: str, node: str) -> Configuration:
             asked.append(Ask(service, resources.resource(section), node, values))
         except Problem as problem:
             faults += (problem if _is_placed(problem, section) else problem.under(section)).faults
+    if len(asked) > MOST:
+        remedy = f"Divide the service: at most {MOST} are asked for at once"
+        faults.append(
+            Fault("text", f"{len(asked)} ip resources", "are more than one request may have", remedy)
+        )
     if faults:
         raise Problem(*faults)
     return Configuration(tuple(asked), tuple(passed))

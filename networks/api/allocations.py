@@ -24,7 +24,7 @@ from networks.attaching import LONGEST_WAIT
 from networks.fullness import Reasons
 from networks.models import Address, Allocation, Learnt, State
 from networks.reservations import Kept
-from networks.resources import Ask
+from networks.resources import MOST, Ask
 from networks.wishes import TEXTS
 
 PLAIN = (
@@ -141,8 +141,6 @@ class AskSerializer(rest.Resource):
     comment = serializers.CharField(required=False, allow_blank=True)
 
 
-MOST = 1000
-"""Resources of one request: the cluster is locked for all of them."""
 ASK = "#/components/schemas/AskRequest"
 ONE = "#/components/schemas/Allocation"
 EXAMPLES = [

@@ -131,6 +131,10 @@ def test_what_is_not_ours_is_passed_over_and_said_so() -> None:
         ("[ip#0]\nnonsense", "nonsense: is neither a section nor a keyword, in line 2"),
         ("[ip#0]\ntype = cni\nnetns = a b", "ip#0.netns=a b: names no container"),
         ("x" * 300_000, "has more than 262144 bytes"),
+        (
+            "".join(f"[ip#{number}]\ntype = cni\n" for number in range(1001)),
+            "text=1001 ip resources: are more than one request may have. Divide the service: at most 1000",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_by_its_place(text: str, sentence: str) -> None:
@@ -143,6 +147,10 @@ def test_every_fault_is_told_at_once() -> None:
     with pytest.raises(Problem) as refused:
         read("[ip#0]\ntype = cni\nexpose = 80\n[ip#1]\ntype = cni\ninterface = x\n")
     assert [fault.field for fault in refused.value.faults] == ["ip#0.expose", "ip#1.interface"]
+
+
+def test_as_many_as_a_list_may_have_are_read() -> None:
+    assert len(read("".join(f"[ip#{number}]\ntype = cni\n" for number in range(1000))).asked) == 1000
 
 
 def test_an_empty_one_asks_for_nothing() -> None:
