@@ -74,10 +74,10 @@ def read(text: str, service: str, node: str) -> Configuration:
     passed: list[str] = []
     faults: list[Fault] = []
     for section in scope.sections:
-        if why := scope.not_ours(section):
-            passed.append(f"[{section}]: {why}")
-            continue
         try:
+            if why := scope.not_ours(section):
+                passed.append(f"[{section}]: {why}")
+                continue
             values = _values(scope, section)
             resources.canonical(values)
             asked.append(Ask(service, resources.resource(section), node, values))
@@ -97,9 +97,8 @@ class _Scope:
     """The sections of a service as one node has them."""
 
     def __init__(self, sections: Mapping[str, Mapping[str, str]], service: str, node: str) -> None:
-        self._sections = sections
+        self._sections = {name: _on(node, given) for name, given in sections.items()}
         namespace, _, name = service.split("/")
-        self._node = node
         self._known = {
             "name": name, "svcname": name, "namespace": namespace, "nodename": node, "path": service,
         }  # fmt: skip
@@ -118,23 +117,21 @@ class _Scope:
 
     def keywords(self, section: str) -> dict[str, str]:
         """What is given in a section, as this node has it, references put in."""
-        given = self._sections[section]
-        plain = {keyword: text for keyword, text in given.items() if "@" not in keyword}
-        scoped = [(keyword.split("@", 1), text) for keyword, text in given.items() if "@" in keyword]
-        own = {keyword: text for (keyword, node), text in scoped if node == self._node}
-        return {
-            keyword: self._put_in(f"{section}.{keyword}", text) for keyword, text in {**plain, **own}.items()
-        }
+        return {keyword: self.keyword(section, keyword) for keyword in self._sections[section]}
+
+    def keyword(self, section: str, keyword: str) -> str:
+        """One of them, empty unless given. Others may have references that nobody here knows."""
+        return self._put_in(f"{section}.{keyword}", self._sections[section].get(keyword, ""))
 
     def not_ours(self, section: str) -> str:
         """Why a section is passed over; empty: it is ours."""
         kind = section.partition("#")[0]
         if kind != "ip":
             return "is no ip resource"
-        given = self.keywords(section)
-        if given.get("type", "") != "cni":
-            return f"is of type {given.get('type') or 'ip'}, not cni"
-        return "is disabled" if given.get("disable", "").lower() in TRUE else ""
+        if self.keyword(section, "disable").lower() in TRUE:
+            return "is disabled"
+        type = self.keyword(section, "type")
+        return "" if type == "cni" else f"is of type {type or 'ip'}, not cni"
 
     def _put_in(self, keyword: str, text: str) -> str:
         def known(found: re.Match[str]) -> str:
@@ -144,6 +141,13 @@ class _Scope:
             return self._known[found[1]]
 
         return REFERENCE.sub(known, text) if keyword.rpartition(".")[2] in _REFERRING else text
+
+
+def _on(node: str, given: Mapping[str, str]) -> dict[str, str]:
+    """A section as one node has it."""
+    plain = {keyword: text for keyword, text in given.items() if "@" not in keyword}
+    scoped = [(keyword.split("@", 1), text) for keyword, text in given.items() if "@" in keyword]
+    return {**plain, **{keyword: text for (keyword, of), text in scoped if of == node}}
 
 
 _REFERRING = frozenset((*COLUMNS, "name", "type"))
@@ -216,13 +220,12 @@ def _container(scope: _Scope, section: str) -> tuple[str, str]:
             remedy = f"There is {there}; correct it, or name the container itself, like docker:web"
             raise Problem(Fault("netns", section, "is no resource of this service", remedy))
         return section, ""
-    given = scope.keywords(section)
-    kind, name = given.get("type", ""), given.get("name", "")
+    kind, name, hostname = (scope.keyword(section, keyword) for keyword in ("type", "name", "hostname"))
     if kind not in RUNTIMES:
         why = f"is of type {kind or 'none'}, whose namespace cannot be found"
         raise Problem(Fault("netns", section, why, f"Known are {', '.join(RUNTIMES)}"))
     separator = "#" if RUNTIMES[kind] == "container" else ":"
-    return f"{RUNTIMES[kind]}{separator}{name}" if name else section, given.get("hostname", "")
+    return f"{RUNTIMES[kind]}{separator}{name}" if name else section, hostname
 
 
 def _near(keyword: str) -> str:

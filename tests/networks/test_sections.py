@@ -104,6 +104,21 @@ def test_what_is_not_ours_is_passed_over_and_said_so() -> None:
     )
 
 
+def test_what_is_passed_over_may_refer_to_what_is_not_known_here() -> None:
+    text = (
+        "[ip#0]\nipname = {fqdn}\nipdev = eth0\n[ip#1]\ntype = cni\ndisable = true\nipname = {fqdn}\n"
+        "[ip#2]\ntype = {env.type}\ndisable = true\n[ip#3]\ntype = cni\nnetns = container#0\n"
+        "[container#0]\ntype = docker\nname = web\nnetns = {env.netns}\n"
+    )
+    found = read(text)
+    assert [one.values["netns"] for one in found.asked] == ["docker:web"]
+    assert found.passed_over == (
+        "[ip#0]: is of type ip, not cni",
+        "[ip#1]: is disabled",
+        "[ip#2]: is disabled",
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -147,6 +162,9 @@ def test_every_fault_is_told_at_once() -> None:
     with pytest.raises(Problem) as refused:
         read("[ip#0]\ntype = cni\nexpose = 80\n[ip#1]\ntype = cni\ninterface = x\n")
     assert [fault.field for fault in refused.value.faults] == ["ip#0.expose", "ip#1.interface"]
+    with pytest.raises(Problem) as refused:
+        read("[ip#0]\ntype = {env.type}\n[ip#1]\ntype = cni\nexpose = 80\n[ip#2]\ntype = {env.type}\n")
+    assert [fault.field for fault in refused.value.faults] == ["ip#0.type", "ip#1.expose", "ip#2.type"]
 
 
 def test_as_many_as_a_list_may_have_are_read() -> None:
