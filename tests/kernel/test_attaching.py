@@ -455,6 +455,28 @@ def test_where_processes_cannot_be_looked_into_an_attachment_is_released_all_the
     assert leases(built) == {}
 
 
+def test_a_namespace_that_cannot_be_opened_for_a_moment_keeps_its_interface(
+    built: Node, inside: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = os.open
+
+    def full(path: str, *options: int) -> int:
+        if str(path) == inside.path:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return opened(path, *options)
+
+    with an_attacher(built, NETWORK) as attacher:
+        entry = attacher.settle(one := attachment(inside.path), None, False).entry
+        assert entry
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", full)
+            for step in (lambda: attacher.settle(one, entry, False), lambda: attacher.renew(one, entry)):
+                with pytest.raises(OSError, match="Too many open files"):
+                    step()
+        assert attacher.settle(one, entry, False).standing.state == "attached"  # type: ignore[union-attr]
+    assert addresses(inside) == ["10.10.10.2/24"]
+
+
 def test_what_plugins_make_beside_the_other_end_is_left_to_them(node: Node, inside: Namespace) -> None:
     """``bandwidth`` shapes what comes out of a container in a device of its own, which is no port."""
     shaped = document(cni(SHAPED, ranges=("10.13.0.0/24",), subnets=("10.13.0.0/24",)))

@@ -19,6 +19,7 @@ from typing import Self
 
 from workers.attaching import places, runtimes, sight
 from workers.attaching.entry import Entry
+from workers.attaching.journal import OF_THE_MOMENT
 from workers.attaching.places import Container, Own
 from workers.attaching.runtimes import NotRunning
 from workers.holdings import Attachment
@@ -91,7 +92,7 @@ def again(entry: Entry) -> Namespace | None:
     """The namespace that an entry was made in, as far as its path still leads there.
 
     Its number may have been given to another one, so whoever looks inside must not take for ours
-    what only has the name.
+    what only has the name. Raises OSError while it cannot be told.
     """
     return _leading(entry, entry.netns)
 
@@ -123,7 +124,7 @@ def _sought(entry: Entry) -> Namespace | None:
 
 
 def _leading(entry: Entry, path: str) -> Namespace | None:
-    """The namespace behind the path, when it has the number."""
+    """The namespace behind the path, when it has the number. Raises OSError."""
     try:
         found = _opened(Path(path), path)
     except (NotThere, Unfit):
@@ -148,6 +149,8 @@ def _opened(path: Path, title: str, own: str = "") -> Namespace:
     except (FileNotFoundError, ProcessLookupError) as error:
         raise NotThere(f"{path} is not there") from error
     except OSError as error:
+        if error.errno in OF_THE_MOMENT:
+            raise
         raise Unfit(f"{path}: {error.strerror}", "Let netns name a network namespace") from error
     try:
         _check(descriptor, path)
