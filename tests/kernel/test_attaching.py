@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -299,6 +300,25 @@ def test_a_lease_of_another_network_that_cannot_be_read_keeps_nobody_waiting(
     held(built, one := attachment(inside.path))
     with a_keeper(built, NETWORK) as keeper:
         becomes(keeper, one, "attached")
+
+
+def test_what_found_no_thread_is_tried_again(
+    built: Node, inside: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, refused = threading.Thread.start, [2, 1]
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name.startswith("attach-") and refused:
+            refused.pop()
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    held(built, one := attachment(inside.path))
+    with a_keeper(built, NETWORK) as keeper:
+        becomes(keeper, one, "attached")
+    assert not refused
+    assert not keeper.is_alive()
 
 
 def test_the_plugins_own_check_is_heard(built: Node, inside: Namespace) -> None:

@@ -2,9 +2,11 @@
 
 SIDE_BY_SIDE of them have a place, in all and of each network. One that lasts gives its place in all to
 another, as a plugin that hangs is no reason to keep other networks waiting; its place in its network it
-keeps, so that there are never more threads than SIDE_BY_SIDE for each network.
+keeps, so that there are never more threads than SIDE_BY_SIDE for each network. Where the system gives no more
+threads, jobs wait for those that there are.
 """
 
+import logging
 import math
 import queue
 import threading
@@ -18,6 +20,7 @@ LASTING = 1.0
 """Seconds from which a job is one that lasts: an ADD takes some 20 ms."""
 ENDING = 5.0
 """Seconds that jobs have to come to their end when the worker ends."""
+log = logging.getLogger("netadmin.attaching")
 
 
 class Jobs:
@@ -47,13 +50,23 @@ class Jobs:
         return min(young, default=math.inf) + LASTING
 
     def start(self, key: str, network: str, job: Callable[..., object], *args: Any) -> None:
+        """Raises RuntimeError when there is no thread at all: then nothing was started."""
+        if len(self._running) >= len(self._threads):
+            self._add_thread()
         self._running[key] = network, time.monotonic()
-        if len(self._running) > len(self._threads):
-            self._threads.append(
-                threading.Thread(target=self._run, name=f"attach-{len(self._threads)}", daemon=True)
-            )
-            self._threads[-1].start()
         self._given.put((job, args))
+
+    def _add_thread(self) -> None:
+        """Raises RuntimeError when there is none, and none can be had."""
+        thread = threading.Thread(target=self._run, name=f"attach-{len(self._threads)}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            if not self._threads:
+                raise
+            log.warning("%s; %d are there", error, len(self._threads))
+        else:
+            self._threads.append(thread)
 
     def ended(self, key: str) -> None:
         del self._running[key]
