@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
-from django_filters.rest_framework import DjangoFilterBackend
+from django_filters.rest_framework import BooleanFilter, DjangoFilterBackend
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import exceptions, serializers
 from rest_framework.pagination import CursorPagination, PageNumberPagination
@@ -49,11 +49,16 @@ PAGING = ("page", "page_size", "cursor", "ordering", "format")
 
 
 class Filters(DjangoFilterBackend):  # type: ignore[misc]
-    """A filter that does not exist is refused: a misspelt one must not find everything."""
+    """A filter that does not exist is refused, and one that is neither true nor false: what is misspelt must
+    not find everything."""
 
     def filter_queryset(self, request: Request, queryset: Any, view: Any) -> Any:
         found = self.get_filterset_class(view, queryset)
-        refuse_unknown(request, *(found.base_filters if found else ()), *PAGING)
+        known = found.base_filters if found else {}
+        refuse_unknown(request, *known, *PAGING)
+        for name, one in known.items():
+            if isinstance(one, BooleanFilter):
+                _require_truth(request, name)
         return super().filter_queryset(request, queryset, view)
 
 
@@ -160,6 +165,13 @@ def _require_number(request: Request, name: str, *words: str) -> None:
     text = request.query_params.get(name, "1")
     if text not in words and not (re.fullmatch(NUMBER, text) and int(text)):
         raise Problem(Fault(name, text[:SHOWN], "is no number from 1 on", "Leave it out, or give one"))
+
+
+def _require_truth(request: Request, name: str) -> None:
+    text = request.query_params.get(name, "")
+    if text.lower() not in ("", "true", "false", "1", "0"):
+        remedy = f"Leave it out, or use {name}=true or {name}=false"
+        raise Problem(Fault(name, text[:SHOWN], "is neither true nor false", remedy))
 
 
 def forced(request: Request) -> bool:

@@ -194,7 +194,7 @@ class AllocationViewSet(viewsets.GenericViewSet[Allocation]):
 
         201 when it is attached, 202 while it is not, 200 when the same was asked for before and is attached.
         """
-        by, seconds = request.user.username, rest.seconds_to_wait(request, LONGEST_WAIT)
+        by, seconds = request.user.username, seconds_of(request)
         if isinstance(request.data, list):
             rows = allocations.request_all(_asks(request.data), by=by)
             found = attaching.wait_beside_others([row.pk for row in rows], seconds)
@@ -214,7 +214,7 @@ class AllocationViewSet(viewsets.GenericViewSet[Allocation]):
     )
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change what is given and keep the rest; service, resource and node stay what they are."""
-        seconds = rest.seconds_to_wait(request, LONGEST_WAIT)
+        seconds = seconds_of(request)
         given = AskSerializer.read(request.data, partial=True)
         expected = rest.expected_version(request)
         row = allocations.change(int(pk), _changing(given), by=request.user.username, expected=expected)
@@ -230,7 +230,7 @@ class AllocationViewSet(viewsets.GenericViewSet[Allocation]):
     )
     def destroy(self, request: Request, pk: str) -> Response:
         """Take it back: 202 until its node has let go of it, then 204; a reservation is gone at once."""
-        seconds = rest.seconds_to_wait(request, LONGEST_WAIT)
+        seconds = seconds_of(request, "force")
         row = allocations.release(
             int(pk),
             by=request.user.username,
@@ -241,6 +241,12 @@ class AllocationViewSet(viewsets.GenericViewSet[Allocation]):
         if left is None:
             return Response(status=status.HTTP_204_NO_CONTENT)
         return _shown(left, status.HTTP_202_ACCEPTED)
+
+
+def seconds_of(request: Request, *others: str) -> float:
+    """``?wait=`` of a write; raises Problem for a parameter that is neither that nor one of the others."""
+    rest.refuse_unknown(request, "wait", "format", *others)
+    return rest.seconds_to_wait(request, LONGEST_WAIT)
 
 
 def ask(data: Any) -> Ask:

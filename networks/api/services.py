@@ -21,8 +21,7 @@ from rest_framework.views import APIView
 
 from netadmin import rest
 from networks import attaching, services
-from networks.api.allocations import WAIT, AllocationSerializer
-from networks.attaching import LONGEST_WAIT
+from networks.api.allocations import WAIT, AllocationSerializer, seconds_of
 from networks.models import OF_SERVICES, Allocation
 from networks.services import Applied
 
@@ -140,7 +139,7 @@ class ServicesView(generics.GenericAPIView[Allocation]):
 
         200 when all of it is carried out, 202 while it is not.
         """
-        seconds = rest.seconds_to_wait(request, LONGEST_WAIT)
+        seconds = seconds_of(request)
         given = ServiceSerializer.read(request.data)
         applied = services.apply(**given, by=request.user.username)
         rows = attaching.wait_beside_others([row.pk for row, _ in applied.resources], seconds)

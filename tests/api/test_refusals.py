@@ -81,6 +81,32 @@ def test_a_misspelt_filter_does_not_find_everything(
     assert fault["remedy"]
 
 
+@pytest.mark.parametrize("query", ["allocations/?healthy=maybe", "nodes/?current=yes"])
+def test_a_filter_that_is_neither_true_nor_false_does_not_find_everything(ada: Client, query: str) -> None:
+    response = ada.get(f"/api/v1/{query}")
+    assert (response.status_code, response["Content-Type"]) == (400, PROBLEM)
+    [fault] = response.json()["errors"]
+    assert f"{fault['field']}={fault['value']}" == query.partition("?")[2]
+    assert fault["why"] == "is neither true nor false"
+
+
+@pytest.mark.parametrize(
+    ("method", "url"),
+    [
+        ("post", "allocations/"),
+        ("patch", "allocations/1/"),
+        ("delete", "allocations/1/"),
+        ("post", "services/"),
+    ],
+)
+def test_a_misspelt_parameter_of_a_write_is_refused(ada: Client, method: str, url: str) -> None:
+    response = getattr(ada, method)(f"/api/v1/{url}?wiat=5", {})
+    assert (response.status_code, response["Content-Type"]) == (400, PROBLEM)
+    [fault] = response.json()["errors"]
+    assert (fault["field"], fault["value"]) == ("wiat", "5")
+    assert fault["remedy"].startswith("Did you mean wait? There are ")
+
+
 def test_it_says_which_parameters_there_are(ada: Client) -> None:
     [fault] = ada.get("/api/v1/services/?nod=n2").json()["errors"]
     assert fault["remedy"].startswith("Did you mean node? There are cursor, format, network, node, ")
