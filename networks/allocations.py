@@ -30,6 +30,8 @@ UNFIT = {
 }
 MOVING = ("network", "netns", "interface", "wanted")
 """For a change of one of these its node detaches it, and attaches it again."""
+Port = tuple[str, int]
+"""Of a node: protocol and number."""
 CHOOSES_ITSELF = {Type.WEAVE: "weave hands its addresses out itself"}
 
 
@@ -71,6 +73,11 @@ def change(key: int, values: Mapping[str, Any], *, by: str, expected: int | None
     require_version(row.version, expected)
     if row.state == State.RELEASING:
         raise Conflict(Fault("id", str(key), f"{row} is being released", "Ask for it anew"))
+    return change_row(row, values, by=by)
+
+
+def change_row(row: Allocation, values: Mapping[str, Any], *, by: str) -> Allocation:
+    """The same of a row as it was read under the cluster's lock, of a service and not taken back."""
     assert row.node is not None
     before, is_so = describe(row), {**values_of(row), "network": row.network}
     given = resources.canonical({**values_of(row), **values})
@@ -84,6 +91,19 @@ def change(key: int, values: Mapping[str, Any], *, by: str, expected: int | None
     events.record(by, "changed", "service", row.service, before=before, after=describe(row))
     changes.changed([row.pk])
     return row
+
+
+def give_up(changing: Sequence[tuple[Allocation, Mapping[str, Any]]]) -> None:
+    """Before each of these rows gets its values in the same transaction, take away what it is not to have
+    any more of ports and interfaces: so another one of them can have it. The rows in memory stay what they
+    were, as ``change_row`` compares with them."""
+    _give_up_ports({row: _host_ports(values["expose"]) for row, values in changing})
+    moving = [
+        row.pk
+        for row, values in changing
+        if values["netns"] != row.netns or values.get("interface") not in (None, "", row.interface)
+    ]
+    Allocation.objects.filter(pk__in=moving).update(interface="")
 
 
 @transaction.atomic
@@ -265,26 +285,49 @@ def _take_over(row: Allocation, holder: Address) -> None:
     Allocation.objects.filter(pk=other.pk, addresses=None).delete()
 
 
+def _host_ports(texts: Sequence[str]) -> set[Port]:
+    return {(port.protocol, port.host_port) for port in expose.parse_all(texts) if port.host_port}
+
+
+def _give_up_ports(wanted: Mapping[Allocation, set[Port]]) -> None:
+    """But for rows that would exchange theirs: a node lets none of its ports go before it has the others."""
+    held = {port: row for row in wanted for port in _host_ports(row.expose)}
+    left = dict(wanted)
+    while ready := [row for row, ports in left.items() if all(held.get(port, row) == row for port in ports)]:
+        for row in ready:
+            keeps = left.pop(row)
+            if given_up := _host_ports(row.expose) - keeps:
+                _unmap(row, keeps)
+            for port in given_up:
+                held.pop(port, None)
+
+
 def _map(row: Allocation) -> None:
     """Its ports of the node; raises Conflict that names who has one."""
-    wanted = {(port.protocol, port.host_port) for port in expose.parse_all(row.expose) if port.host_port}
-    held = {(port.protocol, port.port): port for port in HostPort.objects.filter(allocation=row)}
-    HostPort.objects.filter(pk__in=[port.pk for key, port in held.items() if key not in wanted]).delete()
-    new = wanted - held.keys()
+    wanted = _host_ports(row.expose)
+    new = wanted - _unmap(row, wanted)
     taken = HostPort.objects.filter(node=row.node, port__in={port for _, port in new})
     for port in taken.select_related("allocation").order_by("port", "protocol"):
         if (port.protocol, port.port) in new:
-            raise Conflict(_mapped(port))
+            raise Conflict(_mapped(port, row))
     HostPort.objects.bulk_create(
         HostPort(node=row.node, allocation=row, protocol=protocol, port=port)
         for protocol, port in sorted(new)
     )
 
 
-def _mapped(port: HostPort) -> Fault:
-    other = port.allocation
-    why = f"leads to {other.service} {other.resource}" + (
-        ", which is being released" if other.state == State.RELEASING else ""
-    )
-    remedy = "Use another port of the node, or release that one"
+def _unmap(row: Allocation, wanted: Collection[Port]) -> set[Port]:
+    """Take away its ports of the node but these; returns those that it keeps."""
+    held = {(port.protocol, port.port): port for port in HostPort.objects.filter(allocation=row)}
+    HostPort.objects.filter(pk__in=[port.pk for key, port in held.items() if key not in wanted]).delete()
+    return held.keys() & wanted
+
+
+def _mapped(port: HostPort, row: Allocation) -> Fault:
+    holder = f"{port.allocation.service} {port.allocation.resource}"
+    why, remedy = f"leads to {holder}", "Use another port of the node, or release that one"
+    if port.allocation.state == State.RELEASING:
+        # It may be released by the very text that asks for this one, which is all taken back then.
+        why += ", which is being released"
+        remedy = f"Use another port of the node, or leave {row.resource} out until {holder} is gone"
     return Fault("expose", f"{port.port}/{port.protocol}", why, remedy)

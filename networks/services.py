@@ -2,12 +2,15 @@
 
     text -> sections.read -> asked anew, changed, left alone, released
 
-One transaction: all of it, or with any fault nothing.
+One transaction: all of it, or with any fault nothing. What changes hands among the resources that stay, a
+port of the node or the name of an interface, is first given up, then claimed. Ports are not exchanged, and
+what one has that is released is free when the node has let go.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -80,11 +83,12 @@ def apply(text: str, *, service: str, node: str, by: str) -> Applied:
     lookups.the_node(node)
     wanted = sections.read(text, service, node)
     Cluster.locked()
-    of_it = Allocation.objects.filter(node__name=node, service=service).exclude(resource="")
-    held = {row.resource: row for row in of_it.exclude(state=State.RELEASING).order_by("resource")}
+    of_it = asked_for().filter(node__name=node, service=service).exclude(state=State.RELEASING)
+    held = {row.resource: row for row in of_it}
     named = {one.resource for one in wanted.asked}
     gone = [row for resource, row in held.items() if resource not in named]
     done = [(row, RELEASING) for one in gone if (row := allocations.release(one.pk, by=by)) is not None]
+    allocations.give_up([(held[one.resource], _whole(one)) for one in wanted.asked if one.resource in held])
     for one in wanted.asked:
         try:
             done.append(_settle(one, held.get(one.resource), by))
@@ -96,11 +100,12 @@ def apply(text: str, *, service: str, node: str, by: str) -> Applied:
 def _settle(one: Ask, row: Allocation | None, by: str) -> tuple[Allocation, str]:
     if row is None:
         return allocations.request(one, by=by)[0], REQUESTED
-    changed = allocations.change(row.pk, _whole(one), by=by)
-    return changed, UNCHANGED if changed.version == row.version else CHANGED
+    version = row.version
+    changed = allocations.change_row(row, _whole(one), by=by)
+    return changed, UNCHANGED if changed.version == version else CHANGED
 
 
-def _whole(one: Ask) -> dict[str, object]:
+def _whole(one: Ask) -> dict[str, Any]:
     """What is not given has its default; a chosen interface stays, and so does the comment, which no
     configuration has."""
     return {name: value for name, value in DEFAULTS.items() if name not in ("interface", "comment")} | {
