@@ -146,6 +146,8 @@ def release(keys: Sequence[int], *, network: str | None = None, by: str) -> None
     for what is no reservation."""
     Cluster.locked()
     rows = [row for row in _rows(keys) if network in (None, row.network.name)]
+    if network and not rows:
+        the_network(network)
     if missing := set(keys) - {row.pk for row in rows}:
         of = f" of {network}" if network else ""
         remedy = "List them: GET /api/v1/allocations/?state=reserved"

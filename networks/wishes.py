@@ -71,6 +71,9 @@ def _faults(wish: Wish) -> Iterator[Fault]:
         yield Fault("count", str(wish.count), "is no number of addresses", "Give 1 or more")
     if wish.family not in (0, 4, 6):
         yield Fault("family", str(wish.family), "is no family of addresses", "Give 4 or 6, or leave it out")
+    elif wish.address is not None and wish.family not in (0, wish.address.version):
+        why = f"is not the family of the address {wish.address}"
+        yield Fault("family", str(wish.family), why, "Leave family out, or address")
     if wish.address is not None and wish.count != 1:
         remedy = "Leave count out, or address"
         yield Fault("count", str(wish.count), f"of the one address {wish.address} there is one", remedy)

@@ -189,6 +189,8 @@ def test_only_what_is_in_use_of_its_part_fills_a_node(oscar: Client, n8_has_more
         ({"count": 10_001}, "count", "is more than one request may have"),
         ({"count": "many"}, "count", "A valid integer is required"),
         ({"family": 5}, "family", "is no family"),
+        ({"address": "10.11.4.9", "family": 6}, "family", "is not the family of the address 10.11.4.9"),
+        ({"address": "fd11::9", "family": 4}, "family", "is not the family of the address fd11::9"),
         ({"family": 6}, "family", "backend1 has no addresses of"),
         ({"comment": "x" * 300}, "comment", "is longer than 255"),
         ({"address": "10.11.4.9", "adress": "x"}, "adress", "is no field"),
@@ -343,6 +345,16 @@ def test_one_that_was_changed_since_it_was_read_is_not_given_back(oscar: Client,
     url = f"{ALLOCATIONS}{row['id']}/"
     assert oscar.delete(url, headers={"If-Match": f'"{row["version"] - 1}"'}).status_code == 412
     assert oscar.delete(url, headers={"If-Match": f'"{row["version"]}"'}).status_code == 204
+
+
+@pytest.mark.parametrize("ids", [[], [1]])
+def test_of_a_network_that_is_not_there_nothing_is_given_back(
+    oscar: Client, backend1: Network, ids: list[int]
+) -> None:
+    refused = oscar.post(url("backend9", "release-ips"), {"ids": ids})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (404, "network")
+    assert "backend1" in refused.json()["errors"][0]["remedy"]
+    assert oscar.post(url(what="release-ips"), {"ids": []}).status_code == 204
 
 
 def test_an_id_of_another_network_is_not_given_back(oscar: Client, backend1: Network) -> None:
