@@ -25,6 +25,9 @@ TRANSFER = 30_000
 ASKING = 6
 """Threads of PowerDNS that ask us. Each waits for its answer: with as many of them we find several
 questions at each look, which spares both sides going to sleep and being woken."""
+CONNECTIONS = 500
+"""Over TCP at once. Each backend of each HAProxy keeps one; the default of 20 then leaves all others
+without an answer."""
 SLOTS = 20
 """Servers of a backend at most; HAProxy shows those that nobody fills as MAINT."""
 
@@ -61,6 +64,7 @@ def pdns(socket: Path, control: Path, listen: Sequence[str], port: int) -> str:
             "zone-cache-refresh-interval": NEW_ZONE,
             "distributor-threads": ASKING,
             "receiver-threads": 1,
+            "max-tcp-connections": CONNECTIONS,
             "disable-axfr": "no",
             "security-poll-suffix": "",
             "no-shuffle": "yes",  # addresses take turns with us; chance may have one first for long
@@ -129,7 +133,7 @@ def haproxy(facts: Facts, service: str, port: Port, authoritative: Endpoint) -> 
     found = "resolvers cluster resolve-prefer ipv4 init-addr none"
     checked = "check inter 500ms fastinter 200ms rise 1 fall 2"
     return f"""resolvers cluster
-    nameserver dns1 {authoritative}
+    nameserver dns1 tcp@{authoritative}
     accepted_payload_size 8192
     timeout resolve 500ms
     timeout retry   300ms

@@ -6,7 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from lab.dns import NameServer
 from lab.namespaces import Namespace
 from lab.processes import Program
 from lab.waiting import until
-from networks.dns import changes
+from networks.dns import changes, configs
 from networks.models import Allocation, Network
 from nodes.models import Node
 from tests import factories
@@ -27,6 +27,7 @@ FOLLOWS = 1.0
 """Seconds until HAProxy knows who came or went."""
 ALONE = 4.0
 """Seconds without ``dns serve``: HAProxy asks eight times."""
+GATEWAYS = 100
 FRONTEND = """
 global
     stats socket {socket}
@@ -128,3 +129,23 @@ def test_servers_stay_while_dns_serve_is_away_and_when_it_is_back(
     gateway.follows(addresses(4), within=20)
     goes(last)
     gateway.follows(addresses(3))
+
+
+def test_a_service_may_have_as_many_containers_as_a_backend_has_servers(
+    backend1: Network, gateway: Gateway
+) -> None:
+    for number in range(1, configs.SLOTS):
+        comes(backend1, number)
+    gateway.follows(addresses(configs.SLOTS - 1), within=20)
+    last = comes(backend1, configs.SLOTS)
+    gateway.follows(addresses(configs.SLOTS))
+    goes(last)
+    gateway.follows(addresses(configs.SLOTS - 1))
+
+
+def test_each_of_many_gateways_keeps_a_connection_and_others_are_still_answered(server: NameServer) -> None:
+    with ExitStack() as kept:
+        tcp = socket.SOCK_STREAM
+        gateways = [kept.enter_context(closing(server.resolver(tcp))) for _ in range(GATEWAYS)]
+        for gateway in (*gateways, *gateways):
+            assert gateway.ask("ns0.c1") == ["10.0.0.53"]
