@@ -105,9 +105,13 @@ def cidr_faults(field: str, text: str) -> Iterator[Fault]:
     versions = []
     for word in text.split():
         try:
-            versions.append(addressing.parse(word).version)
+            cidr = addressing.parse(word)
         except ValueError as error:
             yield Fault(field, word, str(error), _better_cidr(word))
+            continue
+        if cidr.is_ipv4_mapped():  # rows, nodes and the DNS take its addresses for IPv4
+            yield Fault(field, word, "is IPv4 written as IPv6", f"Declare {cidr.ipv4()}")
+        versions.append(cidr.version)
     if len(versions) != len(set(versions)):
         yield Fault(field, text, "has two CIDRs of one family", "Declare one network for each")
 

@@ -262,6 +262,15 @@ def test_it_refuses_a_subnet_that_is_no_cidr(oscar: Client, nodes: list[Node], s
     assert [(fault["field"], fault["value"]) for fault in response.json()["errors"]] == [("subnet", subnet)]
 
 
+@pytest.mark.parametrize("type", ["bridge", "routed_bridge"])
+def test_it_refuses_ipv4_that_is_written_as_ipv6(oscar: Client, type: str) -> None:
+    response = oscar.post(URL, {"name": "local1", "type": type, "network": "::ffff:10.50.0.0/120"})
+    assert response.status_code == 400, response.json()
+    [fault] = response.json()["errors"]
+    assert (fault["field"], fault["value"]) == ("network", "::ffff:10.50.0.0/120")
+    assert (fault["why"], fault["remedy"]) == ("is IPv4 written as IPv6", "Declare 10.50.0.0/24")
+
+
 def test_it_refuses_another_name(oscar: Client) -> None:
     oscar.post(URL, BACKEND1)
     response = oscar.patch(one(), {"name": "backend2"})
