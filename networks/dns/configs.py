@@ -20,8 +20,9 @@ CACHED = 5
 """Seconds for which PowerDNS keeps what it was not told to forget: less than any client keeps it."""
 NEW_ZONE = 1
 """Seconds after which PowerDNS looks for new zones; nothing can tell it of one."""
-TRANSFER = 30_000
-"""Milliseconds: the default of 2000 ends the transfer of a zone of 9000 records."""
+TRANSFER = 300_000
+"""Milliseconds for one answer of ours: the default of 2000 ends the transfer of a zone of 9000 records, and
+who asked has its SOA alone."""
 ASKING = 6
 """Threads of PowerDNS that ask us. Each waits for its answer: with as many of them we find several
 questions at each look, which spares both sides going to sleep and being woken."""

@@ -112,7 +112,7 @@ def test_what_is_no_file_of_the_recursor_is_not_checked(refusal: Refusal, line: 
 
 def test_powerdns_is_given_time_for_a_large_zone(run: Run) -> None:
     lines = run("dns config pdns --authoritative [::1]:5301")
-    assert "remote-connection-string=unix:path=/run/netadmin-dns/dns.sock,timeout=30000" in lines
+    assert "remote-connection-string=unix:path=/run/netadmin-dns/dns.sock,timeout=300000" in lines
     assert "local-address=::1" in lines
     assert "local-port=5301" in lines
 
