@@ -117,9 +117,8 @@ def resolv(facts: Facts, service: str) -> str:
     if not facts.servers:
         remedy = "Declare them: manage.py cluster set --kw cluster.dns='10.0.0.53 10.0.0.54'"
         raise Problem(Fault("cluster.dns", "", "names no DNS server", remedy))
-    search = " ".join(
-        f"{part}.{facts.cluster}" for part in (domain, domain.partition(".")[2], labels.SERVICE)
-    )
+    namespace = f"{labels.Path.of(service).namespace}.{labels.SERVICE}"
+    search = " ".join(f"{part}.{facts.cluster}" for part in (domain, namespace, labels.SERVICE))
     lines = [*(f"nameserver {address}" for address in facts.servers), f"search {search}"]
     return "\n".join([*lines, "options ndots:2 edns0 use-vc", ""])
 

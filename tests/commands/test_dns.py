@@ -62,6 +62,10 @@ def test_the_resolver_of_a_service_looks_in_its_own_domain_first(run: Run) -> No
     ]
 
 
+def test_a_service_whose_name_has_dots_is_in_its_namespace_too(run: Run) -> None:
+    assert "search a.web.prod.svc.c1 prod.svc.c1 svc.c1" in run("dns config resolv prod/svc/a.web")
+
+
 def test_a_resolver_without_servers_is_refused(run: Run, refusal: Refusal) -> None:
     cluster.change(dns=[], by="ada")
     assert "cluster.dns=: names no DNS server" in refusal("dns config resolv web")
