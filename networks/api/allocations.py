@@ -192,14 +192,14 @@ class AllocationViewSet(viewsets.GenericViewSet[Allocation]):
     def create(self, request: Request) -> Response:
         """Ask for an address of a service's resource; or for several as a list: all of them or none.
 
-        201 when it is attached, 202 while it is not, 200 when the same was asked for before and is attached.
+        201 when it is attached, 202 while it is not, 200 when the same was asked for before and is attached; a
+        list is answered 200 when all of it was attached already.
         """
         by, seconds = request.user.username, seconds_of(request)
         if isinstance(request.data, list):
             rows = allocations.request_all(_asks(request.data), by=by)
-            found = attaching.wait_beside_others([row.pk for row in rows], seconds)
-            code = status.HTTP_201_CREATED if all(map(attaching.is_done, found)) else status.HTTP_202_ACCEPTED
-            return Response(AllocationSerializer(found, many=True).data, status=code)
+            were_there = all(map(attaching.is_done, rows))
+            return _answer_all(rows, seconds, status.HTTP_200_OK if were_there else status.HTTP_201_CREATED)
         row, new = allocations.request(ask(request.data), by=by)
         return _answer(row, seconds, status.HTTP_201_CREATED if new else status.HTTP_200_OK)
 
@@ -267,6 +267,12 @@ def _changing(given: dict[str, Any]) -> dict[str, Any]:
         if name in given:
             raise Problem(Fault(name, given[name], "stays what it is", "Release it, and ask anew"))
     return given
+
+
+def _answer_all(rows: Sequence[Allocation], seconds: float, done: int) -> Response:
+    found = attaching.wait_beside_others([row.pk for row in rows], seconds)
+    code = done if all(map(attaching.is_done, found)) else status.HTTP_202_ACCEPTED
+    return Response(AllocationSerializer(found, many=True).data, status=code)
 
 
 def _answer(row: Allocation, seconds: float, done: int = status.HTTP_200_OK) -> Response:

@@ -67,6 +67,17 @@ def test_the_same_asked_again_is_the_same(oscar: Client, n1: Client, network: Ne
     assert first.version == Node.objects.get(name="n1").holdings
 
 
+def test_a_list_that_is_attached_already_is_not_created(oscar: Client, n1: Client, network: Network) -> None:
+    first = attached(oscar, n1)
+    assert oscar.post(URL, [ASK]).status_code == 200
+    both = [ASK, {**ASK, "resource": "ip#1"}]
+    assert oscar.post(URL, both).status_code == 202
+    second = Allocation.objects.get(resource="ip#1")
+    assert oscar.post(URL, both).status_code == 202
+    state(n1, standing(first, "10.11.0.2"), standing(second, "10.11.0.3"))
+    assert oscar.post(URL, both).status_code == 200
+
+
 def test_the_same_in_other_words_names_what_differs(oscar: Client, network: Network) -> None:
     row = asked(oscar, expose=["80/tcp"])
     refused(
