@@ -1,16 +1,20 @@
 """The UNIX socket on which PowerDNS asks."""
 
 import grp
+import logging
 import os
 import pwd
 import select
 import socket
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from netadmin.problems import Fault, Problem
+
+log = logging.getLogger(__name__)
 
 Answer = Callable[[bytes], bytes]
 LONGEST_LINE = 65536
@@ -18,6 +22,8 @@ LONGEST_LINE = 65536
 CHUNK = 4096
 """Bytes that are read at once."""
 BACKLOG = 128
+PAUSE = 0.01
+"""Seconds before the next look, while a connection waits that cannot be taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,8 @@ class Listener(threading.Thread):
     """Answers every peer, one line after the other.
 
     An event loop of its own: a question of a client is five to eight of ours, and asyncio would cost ten
-    times what the answer does.
+    times what the answer does. When it fails, the process ends, for its manager to start it again: who lives
+    on without answering would look well to everybody but PowerDNS.
     """
 
     def __init__(self, place: socket.socket, answer: Answer) -> None:
@@ -78,8 +85,17 @@ class Listener(threading.Thread):
         """By descriptor."""
         self._full: set[int] = set()
         """Descriptors of those that do not take their answers."""
+        self._is_shut = False
+        """The last connection could not be taken."""
 
     def run(self) -> None:
+        try:
+            self._answer_all()
+        except BaseException:
+            log.critical("no question can be answered any more: the process ends", exc_info=True)
+            os._exit(1)  # at once: another thread may wait for the database
+
+    def _answer_all(self) -> None:
         with select.epoll() as self._ready:
             self._ready.register(self._place, select.EPOLLIN)
             while True:
@@ -87,9 +103,19 @@ class Listener(threading.Thread):
                     if peer := self._peers.get(descriptor):
                         self._serve(descriptor, peer)
                     else:
-                        self._welcome(self._place.accept()[0])
+                        self._welcome()
 
-    def _welcome(self, connection: socket.socket) -> None:
+    def _welcome(self) -> None:
+        """Who cannot be let in, as no descriptor is free, waits in the backlog; the others are answered."""
+        try:
+            connection, _ = self._place.accept()
+        except OSError as error:
+            if not self._is_shut:
+                log.warning("a connection cannot be taken (%s): it waits", error.strerror or error)
+            self._is_shut = True
+            time.sleep(PAUSE)
+            return
+        self._is_shut = False
         self._peers[connection.fileno()] = Peer(connection, self._answer)
         self._ready.register(connection, select.EPOLLIN)
 

@@ -1,9 +1,14 @@
 """What nobody should ask gets the right answer, and nothing breaks."""
 
 import json
+import os
+import resource
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -64,6 +69,20 @@ JUNK = (
     b'{"method":"__init__","parameters":{}}',
     b'{"method":"getDomainInfo","parameters":{"name":"example.org."}}',
 )  # fmt: skip
+
+
+CANNOT_ANSWER = """
+import socket, sys, time
+from pathlib import Path
+from networks.dns.listening import Listener, Place, bound
+
+Listener(bound(Place(Path(sys.argv[1]))), lambda line: 1 / 0).start()
+with socket.socket(socket.AF_UNIX) as peer:
+    peer.connect(sys.argv[1])
+    peer.sendall(b"{}\\n")
+    time.sleep(3)
+print("it lives on")
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -209,3 +228,35 @@ def test_thousands_of_names_of_nobody_cost_no_memory(server: NameServer) -> None
         ask(2_000, 20_000)
         assert resident() - before < 2_000_000
     until(lambda: server.ask("web.root.svc.c1"), what="it answers", within=5)
+
+
+@contextmanager
+def without_descriptors(pid: int) -> Iterator[None]:
+    """A process may open no file more than it has."""
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")), hard))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_who_cannot_be_let_in_for_want_of_descriptors_is_answered_when_there_are_some(
+    server: NameServer,
+) -> None:
+    with socket.socket(socket.AF_UNIX) as peer, peer.makefile() as answers:
+        peer.settimeout(10)
+        with without_descriptors(server.backend.pid):
+            peer.connect(str(server.socket))
+            peer.sendall(b'{"method":"initialize","parameters":{}}\n')
+            until(lambda: "cannot be taken" in server.backend.tail(), what="it is not let in", within=10)
+            assert server.status(NOBODY) == "NXDOMAIN"
+        assert json.loads(answers.readline()) == {"result": True}
+    still_serves(server)
+
+
+def test_a_process_that_cannot_answer_any_more_ends(tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", CANNOT_ANSWER, str(tmp_path / "dns.sock")]
+    ended = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "no question can be answered any more" in ended.stderr
