@@ -44,15 +44,15 @@ _untold: deque[Change] = deque(maxlen=100)
 
 
 @transaction.atomic
-def changed(rows: Collection[int] | None = None) -> None:
+def changed(rows: Collection[int] | None = None, *, above: int = 0) -> None:
     """Call it last in the transaction: its row is locked until the commit. ``rows``: the allocations, if
-    nothing else was changed.
+    nothing else was changed. ``above``: a serial that is known to be served.
 
     The serial is never behind the time in seconds, so that it also grows (RFC 1982) when an older
-    database is brought back.
+    database is brought back: with the next change, or as a DNS server sees that it went back.
     """
     row, _ = DnsSerial.objects.select_for_update().get_or_create(pk=1, defaults={"serial": 1})
-    before, row.serial = row.serial, max(row.serial + 1, int(time.time()))
+    before, row.serial = row.serial, max(row.serial + 1, int(time.time()), above + 1)
     row.save(update_fields=["serial"])
     few = None if rows is None or len(rows) > MOST_ROWS else tuple(rows)
     transaction.on_commit(partial(_untold.append, Change(before, row.serial, few)))

@@ -46,6 +46,19 @@ AWAY = (DatabaseError, InterfaceError, Cluster.DoesNotExist)
 Result = TypeVar("Result")
 
 
+def _serial(served: int) -> int:
+    """The serial by now. It is below the one that is served when an older copy of the database was put back,
+    and grows above that one then: who has transferred a zone takes none with a lower serial. A database that
+    is still being filled is not written to: its row of the serial may be on its way."""
+    serial = changes.serial()
+    if serial >= served:
+        return serial
+    Cluster.current()
+    log.warning("the serial went back from %d to %d: it grows now", served, serial)
+    changes.changed(above=served)
+    return changes.serial()
+
+
 class Rows:
     """A thread with a database connection of its own."""
 
@@ -135,7 +148,7 @@ class Follower:
         told = self._heard.since(facts.serial)
         if told and told.rows is not None and not is_due:
             return await self._reader.call(self._loader.facts_after, facts, told.rows, told.serial)
-        serial = await self._reader.call(changes.serial)
+        serial = await self._reader.call(_serial, facts.serial)
         await self._announce(serial)
         if serial == facts.serial and not is_due:
             return None

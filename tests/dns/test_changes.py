@@ -17,7 +17,7 @@ from lab.dns import NameServer
 from lab.waiting import until
 from networks import cluster, declare, membership
 from networks.dns import changes
-from networks.models import Allocation, Network
+from networks.models import Allocation, DnsSerial, Network
 from nodes.models import Node
 from tests import factories
 from tests.api.test_holdings import standing, state
@@ -126,6 +126,23 @@ def test_rows_that_were_written_without_a_word_are_served_and_grow_the_serial(
     factories.an_allocation(backend1, "10.11.0.7", node)
     until(lambda: server.ask("web.root.svc.c1") == ["10.11.0.7"], what="it is served", within=20)
     until(lambda: changes.serial() > before, what="the serial grows", within=5)
+
+
+def test_the_serial_grows_when_an_older_database_is_put_back(
+    server: NameServer, backend1: Network, node: Node
+) -> None:
+    held = factories.an_allocation(backend1, "10.11.0.7", node)
+    changes.changed()
+    answered(server, "web.root.svc.c1", ["10.11.0.7"])
+    before = changes.serial()
+    with transaction.atomic():
+        held.delete()
+        DnsSerial.objects.update(serial=before - 3600)
+    answered(server, "web.root.svc.c1", [])
+    assert changes.serial() > before
+    until(lambda: int(server.ask("c1", "SOA")[0].split()[2]) > before, what="it is served", within=2)
+    served()
+    assert "the serial went back" in server.backend.tail()
 
 
 def test_the_process_that_was_killed_serves_what_changed_meanwhile(
