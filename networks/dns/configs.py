@@ -124,15 +124,18 @@ def resolv(facts: Facts, service: str) -> str:
 
 
 def haproxy(facts: Facts, service: str, port: Port, authoritative: Endpoint) -> str:
-    """A backend whose servers are those that the SRV records of a port name. Raises Problem."""
+    """A backend whose servers are those that the SRV records of a port name. Raises Problem.
+
+    It brings a resolvers section of its own: two with one name cannot be in one configuration.
+    """
     domain = _domain(service)
     _require_tcp(port)
     name = NAMES.get((port.port, port.protocol), str(port.port))
-    backend = domain.removesuffix(f".{labels.SERVICE}").replace(".", "_")
+    backend = f"{domain.removesuffix(f'.{labels.SERVICE}').replace('.', '_')}_{name}"
     srv = f"_{name}._{port.protocol}.{domain}.{facts.cluster}"
-    found = "resolvers cluster resolve-prefer ipv4 init-addr none"
+    found = f"resolvers {backend} resolve-prefer ipv4 init-addr none"
     checked = "check inter 500ms fastinter 200ms rise 1 fall 2"
-    return f"""resolvers cluster
+    return f"""resolvers {backend}
     nameserver dns1 tcp@{authoritative}
     accepted_payload_size 8192
     timeout resolve 500ms
@@ -145,7 +148,7 @@ def haproxy(facts: Facts, service: str, port: Port, authoritative: Endpoint) -> 
     hold refused  300s
     hold timeout  300s
 
-backend {backend}_{name}
+backend {backend}
     balance roundrobin
     timeout connect 250ms
     retries 3

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -126,18 +127,29 @@ def test_an_address_needs_a_port(refusal: Refusal, address: str) -> None:
     assert f"address={address}: is no ADDRESS:PORT" in refusal(f"dns config pdns --authoritative {address}")
 
 
-def test_haproxy_takes_what_is_printed(run: Run, tmp_path: Path) -> None:
-    config = tmp_path / "haproxy.cfg"
+def checked_by_haproxy(file: Path, *backends: list[str]) -> None:
     frontend = [
         "defaults", "    timeout client 1s", "    timeout server 1s", "    mode http",
         "frontend web", "    bind 127.0.0.1:8080", "    default_backend web_prod_http",
     ]  # fmt: skip
-    config.write_text("\n".join([*frontend, *run("dns config haproxy prod/svc/web --port 80/tcp"), ""]))
+    file.write_text("\n".join([*frontend, *chain.from_iterable(backends), ""]))
     haproxy = shutil.which("haproxy", path="/usr/sbin:/usr/bin")
     assert haproxy
-    done = subprocess.run([haproxy, "-c", "-f", str(config)], capture_output=True, text=True, check=False)
+    done = subprocess.run([haproxy, "-c", "-f", str(file)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_haproxy_takes_what_is_printed(run: Run, tmp_path: Path) -> None:
+    config = tmp_path / "haproxy.cfg"
+    checked_by_haproxy(config, run("dns config haproxy prod/svc/web --port 80/tcp"))
     assert "_http._tcp.web.prod.svc.c1" in config.read_text()
+
+
+def test_haproxy_takes_what_is_printed_for_several_services_and_ports_together(
+    run: Run, tmp_path: Path
+) -> None:
+    wanted = ("prod/svc/web", "prod/svc/web --port 443/tcp", "prod/svc/a.web", "test/svc/web")
+    checked_by_haproxy(tmp_path / "haproxy.cfg", *(run(f"dns config haproxy {words}") for words in wanted))
 
 
 def test_the_weight_of_a_node_is_set_and_checked(run: Run, refusal: Refusal) -> None:
