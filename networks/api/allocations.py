@@ -192,8 +192,8 @@ class AllocationViewSet(viewsets.GenericViewSet[Allocation]):
     def create(self, request: Request) -> Response:
         """Ask for an address of a service's resource; or for several as a list: all of them or none.
 
-        201 when it is attached, 202 while it is not, 200 when the same was asked for before and is attached; a
-        list is answered 200 when all of it was attached already.
+        201 when it is attached, 202 while it is not, 200 when the same was asked for before and is attached;
+        a list is answered 200 when all of it was attached already.
         """
         by, seconds = request.user.username, seconds_of(request)
         if isinstance(request.data, list):
