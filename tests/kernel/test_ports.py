@@ -3,6 +3,7 @@
 client (wire) 10.0.0.9, fd00:aa::9  --  eth0 10.0.0.1, fd00:aa::1  node  obr_backend1  --  container
 """
 
+import errno
 import socket
 import threading
 import time
@@ -434,6 +435,20 @@ def test_clients_do_not_reach_who_has_the_address_next(node: Node, client: Names
             attacher.release(one.id, made.entry, False)
             assert attacher.settle(other, None, False).entry
         assert [_said(talking) for _ in range(3)] == [""] * 3
+
+
+def test_a_kernel_that_tells_of_no_connections_keeps_nothing_from_going(
+    node: Node, client: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EPROTONOSUPPORT, "Protocol not supported")
+
+    with a_server("c1") as inside, an_attacher(node, BOTH) as attacher:
+        entry = attacher.settle(one := web(inside.path), None, False).entry
+        monkeypatch.setattr(conntrack, "forget", refuse)
+        attacher.settle_connections(None, entry)
+        assert attacher.release(one.id, entry, False).standing is None
+    assert leases(node, "backend1") == {}
 
 
 def test_a_client_loses_a_port_that_is_exposed_no_more(node: Node, client: Namespace) -> None:

@@ -109,13 +109,9 @@ class Attacher:
 
     def settle_connections(self, before: Entry | None, after: Entry | None) -> None:
         """UDP clients of its host ports follow it to where it is now, and lose it at those it gave up."""
-        try:
-            if after and after.result and after != before:
+        if after and after.result and after != before:
+            with _connections_apart():
                 self._ports.settle(after, before)
-        except OSError as error:
-            log.warning("connections to host ports: %s", error)
-        except Exception:
-            log.exception("connections to host ports")
 
     @staticmethod
     def as_left(entry: Entry) -> Standing | None:
@@ -271,7 +267,8 @@ class Attacher:
         """DEL down the whole list, in the namespace it was made in if that can be found. Nobody who gets the
         address next is sent what was on its way to this one."""
         self._ports.unmap(entry.attachment.id)
-        self._ports.unsettle(entry)
+        with _connections_apart():
+            self._ports.unsettle(entry)
         with _held(netns.wherever(entry)) as namespace:
             ours = namespace if namespace and not _is_foreign(entry, namespace) else None
             if ours is None:
@@ -342,6 +339,17 @@ def _is_foreign(entry: Entry, namespace: Namespace) -> bool:
     """The number of the namespace was given to another one since, which has a like interface."""
     there = sight.inside(namespace.descriptor, entry.attachment.interface)
     return bool(there and entry.mac and not sight.is_made(entry, there))
+
+
+@contextmanager
+def _connections_apart() -> Iterator[None]:
+    """What the kernel remembers of connections, if it tells of any, is no reason to leave the rest undone."""
+    try:
+        yield
+    except OSError as error:
+        log.warning("connections to host ports: %s", error)
+    except Exception:
+        log.exception("connections to host ports")
 
 
 @contextmanager
