@@ -141,9 +141,9 @@ class HostPorts:
         """Forget UDP connections to its host ports that do not lead to it, and those to the ports that it had
         ``before`` and has no more; raises OSError."""
         mapped = _udp(entry)
-        gone = [one for one in _udp(before) if one not in mapped] if before else []
-        leads = {(one.protocol, one.host_port, one.container.version) for one in mapped}
-        given_up = [one for one in gone if (one.protocol, one.host_port, one.container.version) not in leads]
+        has = {(one.host_port, one.container.version) for one in mapped}
+        had = _udp(before) if before else []
+        given_up = [one for one in had if (one.host_port, one.container.version) not in has]
         _forget(
             [
                 *((one, (str(one.container.ip), one.port)) for one in mapped),

@@ -234,10 +234,12 @@ class Keeper(threading.Thread):
             outcome = self._outcome(attacher, held)
         except (OSError, NftError) as error:
             log.exception("attachment %s", key)
-            outcome = attacher.interrupted(key, self._left(key, before), str(error))
+            outcome = attacher.interrupted(key, self._journaled(key, before), str(error))
         except Exception as error:
             log.exception("attachment %s", key)
-            outcome = attacher.interrupted(key, self._left(key, before), f"{type(error).__name__}: {error}")
+            outcome = attacher.interrupted(
+                key, self._journaled(key, before), f"{type(error).__name__}: {error}"
+            )
         self._done.put((key, before, outcome))
         self._watch.wake("done")
 
@@ -248,7 +250,7 @@ class Keeper(threading.Thread):
             return attacher.renew(held.wanted, held.entry)
         return attacher.settle(held.wanted, held.entry, self._check_is_due(held))
 
-    def _left(self, key: str, before: Entry | None) -> Entry | None:
+    def _journaled(self, key: str, before: Entry | None) -> Entry | None:
         """What there is of it is what the journal says; while that cannot be read, how it was before."""
         try:
             return self._journal.read_one(key)
