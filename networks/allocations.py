@@ -18,10 +18,9 @@ from netadmin.problems import Conflict, Fault, Missing, Problem
 from networks import expose, forgetting, holders, homes, reservations, resources
 from networks.declare import require_version
 from networks.dns import changes
-from networks.forgetting import describe, values_of
 from networks.lookups import the_network
 from networks.models import Address, Allocation, HostPort, Learnt, Network, State, Type
-from networks.resources import DEFAULTS, FIRST_INTERFACE, LAST_INTERFACE, Ask
+from networks.resources import DEFAULTS, FIRST_INTERFACE, LAST_INTERFACE, Ask, describe, values_of
 from nodes import events, holdings
 from nodes.models import Cluster, Node
 

@@ -5,14 +5,12 @@ rows -> events that keep what they had -> gone, with addresses and host ports
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 from django.db.models import prefetch_related_objects
 
-from networks import homes
+from networks import homes, resources
 from networks.dns import changes
 from networks.models import Allocation
-from networks.resources import DEFAULTS
 from nodes import events, holdings
 from nodes.models import Event
 
@@ -30,7 +28,10 @@ def forget(rows: Iterable[Allocation], *, by: str) -> None:
             verb="forced",
             kind="service",
             name=row.service,
-            before={**describe(row), "addresses": [str(held.address) for held in row.addresses.all()]},
+            before={
+                **resources.describe(row),
+                "addresses": [str(held.address) for held in row.addresses.all()],
+            },
         )
         for row in rows
     )
@@ -41,14 +42,3 @@ def forget(rows: Iterable[Allocation], *, by: str) -> None:
     holdings.changed({row.node_id for row in rows if row.node_id is not None})
     homes.tell_refused(networks)
     changes.changed(keys)
-
-
-def describe(row: Allocation) -> dict[str, Any]:
-    """As events keep it."""
-    node = row.node.name if row.node else None
-    return {"node": node, "resource": row.resource, **values_of(row)}
-
-
-def values_of(row: Allocation) -> dict[str, Any]:
-    """What is asked for of it, each of DEFAULTS."""
-    return {name: getattr(row, name) for name in DEFAULTS} | {"network": row.network.name}

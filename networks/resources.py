@@ -7,13 +7,16 @@ network = backend1, netns = docker:web, interface = eth12, expose = 443/tcp:8443
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netaddr import IPAddress, valid_ipv4, valid_ipv6
 
 from netadmin.problems import Fault, Problem
 from networks import expose, rules
 from networks.dns import labels
+
+if TYPE_CHECKING:
+    from networks.models import Allocation
 
 LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 PATH = re.compile(rf"(?:(?:(?P<namespace>{LABEL})/)?(?P<kind>[a-z]+)/)?(?P<name>{LABEL}(?:\.{LABEL})*)")
@@ -48,6 +51,17 @@ class Ask:
     node: str
     values: Mapping[str, Any] = field(default_factory=dict)
     """Of DEFAULTS, what is given."""
+
+
+def describe(row: "Allocation") -> dict[str, Any]:
+    """As events keep it."""
+    node = row.node.name if row.node else None
+    return {"node": node, "resource": row.resource, **values_of(row)}
+
+
+def values_of(row: "Allocation") -> dict[str, Any]:
+    """What is asked for of it, each of DEFAULTS."""
+    return {name: getattr(row, name) for name in DEFAULTS} | {"network": row.network.name}
 
 
 def path(text: str) -> str:

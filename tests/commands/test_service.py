@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from netadmin import waiting
-from networks.forgetting import describe
 from networks.models import Allocation, Network
+from networks.resources import describe
 from nodes.models import Node
 from tests import factories
 from tests.api.test_holdings import standing, state

@@ -14,8 +14,8 @@ from django.test import Client
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
-from networks.forgetting import describe
 from networks.models import Allocation
+from networks.resources import describe
 from tests import factories
 
 CHROMIUM = "/usr/bin/chromium"

@@ -3,8 +3,8 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from networks.forgetting import describe
 from networks.models import Allocation, Network
+from networks.resources import describe
 from nodes.models import Node
 from tests import factories
 from tests.api.test_holdings import standing, state

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 
 from netadmin.commandline import Verb, Verbs, by, seconds, table
 from netadmin.problems import Fault, Missing, Problem
-from networks import allocations, attaching, forgetting, resources, services
+from networks import allocations, attaching, resources, services
 from networks.fullness import Reasons
 from networks.lookups import the_network, the_node
 from networks.models import Allocation, State
@@ -233,7 +233,7 @@ def _addresses(row: Allocation) -> list[str]:
 def _json(row: Allocation, reasons: Reasons) -> dict[str, Any]:
     return {
         "service": row.service,
-        **forgetting.describe(row),
+        **resources.describe(row),
         "addresses": _addresses(row),
         "state": row.state,
         "healthy": row.healthy,
