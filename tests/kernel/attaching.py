@@ -31,6 +31,8 @@ from workers.holdings import Attachment, Holdings, Port, Standing
 from workers.kernel import namespaces, nft, ports, rulesets, tables
 
 NETWORK = document(bridge(), look_interval=1.0)
+Rude = Callable[[str], Node]
+"""Makes a node whose list ends with a plugin that is this shell script; CNI_COMMAND tells it what to do."""
 
 
 def attachment(netns: str = "", number: int = 1, **values: Any) -> Attachment:
@@ -232,3 +234,10 @@ def symlink(path: Path, namespace: Namespace) -> None:
     """``path`` leads to the namespace from now on."""
     path.unlink(missing_ok=True)
     path.symlink_to(namespace.path)
+
+
+def a_program(path: Path, script: str) -> None:
+    """A shell script in the place of whatever is there."""
+    path.unlink(missing_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)

@@ -14,6 +14,7 @@ from lab.waiting import until
 from tests.kernel.attaching import (
     MAPPED,
     NETWORK,
+    Rude,
     a_keeper,
     addresses,
     an_attacher,
@@ -26,7 +27,6 @@ from tests.kernel.attaching import (
     remains,
 )
 from tests.kernel.node import Node
-from tests.kernel.test_rude_plugins import Rude, rude  # noqa: F401 - a fixture
 from workers.attaching import sight
 from workers.attaching.held import Held
 from workers.attaching.hostports import HostPorts
@@ -68,7 +68,7 @@ def test_a_look_that_fails_is_repeated(
     assert number_of(inside) == before
 
 
-def test_a_plugin_that_is_missing_says_nothing_of_what_it_would_check(rude: Rude, inside: Namespace) -> None:  # noqa: F811
+def test_a_plugin_that_is_missing_says_nothing_of_what_it_would_check(rude: Rude, inside: Namespace) -> None:
     node = rude("exec /usr/lib/cni/tuning")
     one = attachment(inside.path)
     with an_attacher(node, NETWORK) as attacher:
@@ -138,7 +138,7 @@ def test_a_table_that_could_not_be_looked_at_is_looked_at_again(
         until(lambda: mapped(built) == FROM_8001, what="the table is there", within=3)
 
 
-def test_another_address_than_the_one_that_must_be_is_no_attachment(rude: Rude, inside: Namespace) -> None:  # noqa: F811
+def test_another_address_than_the_one_that_must_be_is_no_attachment(rude: Rude, inside: Namespace) -> None:
     """The list's last plugin says something else than the ones before."""
     node = rude("sed 's/.*\"prevResult\": *//; s/10.10.10.77/10.10.10.78/; s/}$//'")
     one = attachment(inside.path, addresses=("10.10.10.77",))

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +13,9 @@ from lab.namespaces import Namespace
 from tests.kernel import attaching
 from tests.kernel.attaching import (
     NETWORK,
+    Rude,
     a_keeper,
+    a_program,
     addresses,
     an_attacher,
     attachment,
@@ -40,24 +41,6 @@ test $CNI_COMMAND = ADD && ! test -e {0} || exec /usr/lib/cni/host-local
 echo '{{"cniVersion": "1.0.0", "ips": [{{"address": "10.10.10.9/24", "gateway": "10.10.10.1"}}]}}'
 """
 """As ``host-local``, for that address, with a pause where it has none."""
-Rude = Callable[[str], Node]
-
-
-@pytest.fixture
-def rude(node: Node, tmp_path: Path) -> Rude:
-    """A node whose list ends with a plugin that is this shell script; CNI_COMMAND tells it what to do."""
-
-    def made(script: str) -> Node:
-        plugins = tmp_path / "plugins"
-        shutil.copytree("/usr/lib/cni", plugins)
-        _program(plugins / "rude", script)
-        node.settings = replace(node.settings, cni_plugins=str(plugins))
-        node.converge(attaching.with_directories(node, NETWORK))
-        path = node.directory / "local1.conflist"
-        path.write_text(path.read_text().replace('"portmap"', '"rude"').replace("capabilities", "x"))
-        return node
-
-    return made
 
 
 @pytest.mark.parametrize(
@@ -165,7 +148,7 @@ def test_one_that_cannot_be_detached_is_not_attached_elsewhere(
 ) -> None:
     """Its interface would stay where it was, with an address that is somebody else's next."""
     node, refuses = rude(PASSES), tmp_path / "refuses"
-    _program(tmp_path / "plugins" / "bridge", STUBBORN.format(refuses))
+    a_program(tmp_path / "plugins" / "bridge", STUBBORN.format(refuses))
     one = attachment(inside.path)
     with an_attacher(node, NETWORK) as attacher, Namespace("c2") as elsewhere:
         before = attacher.settle(one, None, False).entry
@@ -205,7 +188,7 @@ def test_an_orphan_that_is_just_taking_an_address_is_let_finish(
     """What ``host-local`` made, and did not write yet whose it is, no DEL would give back."""
     shutil.copytree("/usr/lib/cni", plugins := tmp_path / "plugins")
     (store := node.settings.cni_store / "local1").mkdir(parents=True)
-    _program(plugins / "host-local", TAKES_ITS_TIME.format(store / "10.10.10.9"))
+    a_program(plugins / "host-local", TAKES_ITS_TIME.format(store / "10.10.10.9"))
     node.settings = replace(node.settings, cni_plugins=str(plugins))
     node.converge(attaching.with_directories(node, NETWORK))
     held(node, one := attachment(inside.path))
@@ -228,9 +211,3 @@ def test_an_orphan_has_ended_when_its_work_is_undone(monkeypatch: pytest.MonkeyP
         chain.end_orphans({"f" * 32})
         state = Path(f"/proc/{orphan.pid}/stat").read_text().rpartition(")")[2].split()[0]
     assert state == "Z"
-
-
-def _program(path: Path, script: str) -> None:
-    path.unlink(missing_ok=True)
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(0o755)
