@@ -6,6 +6,7 @@ attached   looked at every look interval
 releasing  not wanted any more: until DEL went through
 """
 
+import math
 import random
 import time
 from dataclasses import dataclass, replace
@@ -32,15 +33,13 @@ class Held:
     judged: Attachment | None = None
     """What ``standing`` tells of; None: of what was taken back."""
     due: float = 0.0
-    """When it is worked on next, as time.monotonic() counts."""
+    """When it is worked on next, as time.monotonic() counts; infinite while a job does."""
     tries: int = 0
     """In a row that did not attach it."""
     checked: float = 0.0
     """When the plugins were asked last."""
     renew: bool = False
     """Whether the next job attaches it anew."""
-    hurried: bool = False
-    """Whether something happened since its job began: then the next one follows at once."""
 
     @property
     def network(self) -> str:
@@ -54,14 +53,19 @@ class Held:
         self.wanted, self.tries, self.due = wanted, 0, 0.0
         self.judged = self.judged if wanted else None
 
+    def begins(self) -> None:
+        """A job works on it."""
+        self.due = math.inf
+
     def hurry(self) -> None:
         """There is a reason to work on it now; if a job does, once more behind that."""
-        self.due, self.hurried = 0.0, True
+        self.due = 0.0
 
     def stands(self, standing: Standing, interval: float) -> None:
         """How it is behind a job, and so when the next is due; ``interval``: seconds between two looks."""
         self.standing, self.judged = standing, self.wanted
-        self.due = 0.0 if self.hurried else time.monotonic() + self._pause(standing.state, interval)
+        if self.due:
+            self.due = time.monotonic() + self._pause(standing.state, interval)
         self.tries = 0 if standing.state == ATTACHED else min(self.tries + 1, MOST_TRIES)
 
     def _pause(self, state: str, interval: float) -> float:

@@ -222,8 +222,8 @@ class Keeper(threading.Thread):
             if held.due > now:
                 break
             if self._jobs.has_room(held.network, now):
-                held.hurried = False
                 self._jobs.start(held.key, held.network, self._work, attacher, held)
+                held.begins()
             else:
                 self._room_at = self._jobs.next_room(now)
 
