@@ -455,13 +455,12 @@ def test_a_client_loses_a_port_that_is_exposed_no_more(node: Node, client: Names
     with a_server("c1") as inside, ExitStack() as outside:
         with client.entered():
             talking = outside.enter_context(_udp_client("10.0.0.1"))
-        held(node, one := web(inside.path))
-        with a_keeper(node, BOTH) as keeper:
-            becomes(keeper, one, "attached")
+        with an_attacher(node, BOTH) as attacher:
+            entry = attacher.settle(one := web(inside.path), None, False).entry
             until(lambda: _said(talking).startswith("c1"), what="it answers", within=5)
-            keeper.hold(_holdings(2, replace(one, expose=exposed((80, 8001, "tcp")))))
-            until(lambda: _said(talking) == "", what="it does not answer", within=5)
-            assert ask(client, "10.0.0.1") == "c1 10.0.0.9"
+            attacher.settle(replace(one, expose=exposed((80, 8001, "tcp"))), entry, False)
+        assert [_said(talking) for _ in range(3)] == [""] * 3
+        assert ask(client, "10.0.0.1") == "c1 10.0.0.9"
 
 
 def test_only_connections_to_the_node_are_forgotten(node: Node, client: Namespace) -> None:

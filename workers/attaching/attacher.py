@@ -108,10 +108,10 @@ class Attacher:
         return Outcome(None, None)
 
     def settle_connections(self, before: Entry | None, after: Entry | None) -> None:
-        """UDP clients of its host ports follow it to where it is now, and lose it at those it gave up."""
+        """UDP clients of its host ports follow it to where it is now."""
         if after and after.result and after != before:
             with _connections_apart():
-                self._ports.settle(after, before)
+                self._ports.settle(after)
 
     @staticmethod
     def as_left(entry: Entry) -> Standing | None:
@@ -247,6 +247,8 @@ class Attacher:
         made = replace(entry, attachment=wanted)
         self._journal.write(made)
         self._ports.put(made)
+        with _connections_apart():
+            self._ports.unsettle(entry, made)
         sight.mend_outside(made)
         return Outcome(made, _standing(made, ATTACHED))
 

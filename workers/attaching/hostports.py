@@ -137,23 +137,15 @@ class HostPorts:
             self._seen = Seen(wanted, generation + changed)
             return changed and bool(wanted)
 
-    def settle(self, entry: Entry, before: Entry | None = None) -> None:
-        """Forget UDP connections to its host ports that do not lead to it, and those to the ports that it had
-        ``before`` and has no more; raises OSError."""
-        mapped = _udp(entry)
-        has = {(one.host_port, one.container.version) for one in mapped}
-        had = _udp(before) if before else []
-        given_up = [one for one in had if (one.host_port, one.container.version) not in has]
-        _forget(
-            [
-                *((one, (str(one.container.ip), one.port)) for one in mapped),
-                *((one, NOWHERE) for one in given_up),
-            ]
-        )
+    def settle(self, entry: Entry) -> None:
+        """Forget UDP connections to its host ports that do not lead to it; raises OSError."""
+        _forget((one, (str(one.container.ip), one.port)) for one in _udp(entry))
 
-    def unsettle(self, entry: Entry) -> None:
-        """Forget UDP connections that led to its host ports; raises OSError."""
-        _forget((one, NOWHERE) for one in _udp(entry))
+    def unsettle(self, entry: Entry, now: Entry | None = None) -> None:
+        """Forget UDP connections that led to its host ports, but for those that it has ``now``; raises
+        OSError."""
+        has = {(one.host_port, one.container.version) for one in _udp(now)} if now else set()
+        _forget((one, NOWHERE) for one in _udp(entry) if (one.host_port, one.container.version) not in has)
 
     def close(self) -> None:
         self._nft.close()

@@ -154,8 +154,6 @@ class Keeper(threading.Thread):
                     log.exception("failed; attachments stay as they are until the next turn")
                     time.sleep(FIRST_RETRY)
             self._jobs.stop()
-            self._take_outcomes()
-            self._let_connections_follow(attacher)
 
     def _restore(self, attacher: Attacher, ports: HostPorts) -> None:
         """What an earlier process left: its attachments keep their host ports, and are looked at first."""
